@@ -1,0 +1,28 @@
+"""An indexer for the Bittensor chain: every balance, delegation and hyperparameter, as of every block.
+
+The path of the data, readable from the listing of this folder:
+
+    node -> heads -> capture -> decode -> datasets -> pipeline -> store
+
+* ``model``     frozen values that travel along the path
+* ``errors``    three roots: Retryable, Reorg, Fatal; back-off
+* ``config``    settings: environment, TOML, command line
+* ``metrics``   every metric name; /metrics, /healthz and /readyz on their own thread
+* ``schema``    table declarations: core tables, keyed tables with history
+* ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
+* ``trie``      the state trie: node codec, verified reads, diff (pure)
+* ``node``      JSON-RPC over WebSocket: fail-over, time-outs, rate limits
+* ``heads``     from "there is a head" to gap-free heights
+* ``capture``   the changed keys of one block, proven against its state root
+* ``decode``    raw changes to typed changes, with the runtime that executed the block
+* ``datasets``  one file per kind of data: tables, storage items, pure row function
+* ``pipeline``  workers, order, batches
+* ``store``     the only SQL: writer lock, cursors, COPY, current tables, rewind
+* ``recover``   the common ancestor; the only road back
+* ``daemon``    process life: task groups, signals, restarts, health
+* ``embedded``  a supervised Postgres from a wheel
+* ``devchain``  a simulated chain that speaks the node's RPC
+* ``cli``       the commands
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,133 @@
+"""Frozen values that travel along the path. No behaviour beyond what a value can say of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class ItemRef(NamedTuple):
+    """A storage item by the names the chain's metadata gives it."""
+
+    pallet: str
+    item: str
+
+    def __str__(self) -> str:
+        return f"{self.pallet}.{self.item}"
+
+
+class BlockRef(NamedTuple):
+    """A block by height and hash (32 bytes)."""
+
+    number: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.number} (0x{self.hash.hex()[:8]}…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A block header whose own hash was checked: blake2b-256 of its SCALE encoding is ``ref.hash``."""
+
+    ref: BlockRef
+    parent_hash: bytes
+    state_root: bytes
+    extrinsics_root: bytes
+    digest: tuple[bytes, ...]
+    """Digest logs as SCALE encoded ``DigestItem`` bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashedValue:
+    """A value known only by its blake2b-256 hash (layout V1, values over 32 bytes), bytes not asked for."""
+
+    hash: bytes
+
+
+class RawChange(NamedTuple):
+    """One storage key that differs from the parent block; ``value`` is None if the key was removed."""
+
+    key: bytes
+    value: bytes | HashedValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One block as captured: its header, the exact changes under the tracked prefixes, plain reads."""
+
+    header: Header
+    changes: tuple[RawChange, ...]
+    reads: Mapping[ItemRef, bytes | None]
+    """Plain items that datasets read in every block, changed or not."""
+    code_hash: bytes
+    """blake2b-256 of the runtime that executed the block: ``:code`` in the parent's state."""
+    parent_code_hash: bytes | None
+    """The runtime that executed the parent; None at the first indexed block."""
+    extrinsics: tuple[bytes, ...]
+    bootstrap: bool
+    """True if ``changes`` is the whole state under the prefixes, not a difference to the parent."""
+    complete: bool
+    """True if ``changes`` was proven exact against the header's state root."""
+
+
+class Change(NamedTuple):
+    """One decoded change of a tracked storage item."""
+
+    item: ItemRef
+    key: tuple[object, ...]
+    """Decoded key parts, accounts as 32 raw bytes; () for a plain value."""
+    value: object | None
+    """Decoded value, None if the key was removed. Conventions: see ``indexer.scale``."""
+    raw: bytes | None
+    """The value's SCALE bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a dataset may know of a block besides its changes."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    state_root: bytes
+    extrinsics_root: bytes
+    digest: tuple[bytes, ...]
+    spec_version: int
+    """Of the runtime that executed the block."""
+    extrinsic_count: int
+    complete: bool
+    bootstrap: bool
+    """The first indexed block: its changes are the whole state."""
+    runtime_changed: bool
+    """The first block that a new runtime executed, or the first indexed block."""
+    reads: Mapping[ItemRef, object | None]
+    """Decoded plain items named in ``Dataset.reads`` (``None`` where absent and without default)."""
+
+
+class Row(NamedTuple):
+    """One row for a keyed or log table. In a log table (``schema.Log``) it is appended under
+    ``(block_number, *key)``. In a keyed table: at this block the row under ``key`` takes these column values.
+
+    ``values`` may name only some columns: the store completes the others from the row before.
+    A column that is None says that the storage key behind it is absent; a row all of whose value
+    columns are None no longer exists. ``values = None`` removes the row outright.
+    """
+
+    table: str
+    key: tuple[object, ...]
+    values: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRows:
+    """All rows that one block gives to the datasets of one pipeline, ready to be written in order."""
+
+    ref: BlockRef
+    parent_hash: bytes
+    timestamp_ms: int | None
+    finalized: bool
+    complete: bool
+    bootstrap: bool
+    rows: tuple[Row, ...]
