@@ -1,0 +1,349 @@
+"""Settings: command line over environment (``INDEXER_*``) over an optional TOML file over defaults.
+
+Owns every option's name, default, unit and reason, the known networks, and how secrets are hidden in
+logs. It opens no connection. Whatever it does not know stops the start with one line: a misspelt
+option that is silently ignored is found months later.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from indexer.errors import ConfigError
+
+ENV_PREFIX = "INDEXER_"
+
+# Kubernetes gives every pod such variables for a Service called "indexer"; they are not options.
+_SERVICE_LINK = re.compile(r"INDEXER_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A public network: endpoints in order of preference, and the hash of its block 0 where it is known."""
+
+    endpoints: tuple[str, ...]
+    archive: tuple[str, ...] = ()
+    genesis_hash: bytes | None = None
+
+
+_FINNEY_GENESIS = bytes.fromhex("2f0555cc76fc2840a25a6ea3b9637146806f1f44b090c175ffde2a7e5ab36c03")
+_FINNEY_ARCHIVE = ("wss://archive.chain.opentensor.ai:443", "wss://archive.sub.latent.to:443")
+
+NETWORKS: Mapping[str, Network] = {
+    "finney": Network(
+        (
+            "wss://entrypoint-finney.opentensor.ai:443",
+            "wss://lite.chain.opentensor.ai:443",
+            "wss://lite.sub.latent.to:443",
+        ),
+        _FINNEY_ARCHIVE,
+        _FINNEY_GENESIS,
+    ),
+    "archive": Network(_FINNEY_ARCHIVE, _FINNEY_ARCHIVE, _FINNEY_GENESIS),
+    "test": Network(
+        ("wss://test.finney.opentensor.ai:443",),
+        (),
+        bytes.fromhex("8f9cf856bf558a14440e75569c9e58594757048d7b3a84b5d25f6bd978263105"),
+    ),
+    "local": Network(("ws://127.0.0.1:9944",)),
+}
+"""Endpoints and genesis hashes as the public SDK 11.3.0 lists them."""
+
+
+def default_data_dir() -> Path:
+    """``bittensor-indexer`` in the user's data folder.
+
+    Root's home is usually closed to the unprivileged user that Postgres has to run as: there the
+    place for a service's state is used instead.
+    """
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    if os.geteuid() == 0 and closed_folder(home) is not None:
+        home = Path("/var/lib")
+    return home / "bittensor-indexer"
+
+
+def closed_folder(path: Path) -> Path | None:
+    """The first existing folder on the way to ``path``, itself included, that other users may not enter."""
+    for folder in [*reversed(path.resolve().parents), path.resolve()]:
+        if folder.is_dir() and not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
+
+
+class Settings(BaseSettings):
+    """Every option of ``indexer run``. Frozen; made by ``load``."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    config: Path | None = Field(None, description="TOML file with any of these options; none by default.")
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Folder of the embedded Postgres and of local state; in the user's data folder by default.",
+    )
+    network: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("finney",),
+        repr=False,
+        description="`finney`, `test`, `archive`, `local` or ws:// URLs, comma separated or repeated, in order of "
+        "preference: the next one is used when one fails. Use your own node if you have one: it sets the speed.",
+    )
+    database_url: str | None = Field(
+        None,
+        repr=False,
+        description="postgresql:// URL, Postgres 15 or newer. Unset: an embedded one is started under `data_dir`.",
+    )
+    start: int | Literal["latest", "genesis"] = Field(
+        "latest",
+        description="First block of a new database: a height, `latest` or `genesis`. `latest` by default, as only "
+        "archive nodes keep old state. Ignored once there is data.",
+    )
+    stop: int | None = Field(None, ge=0, description="Last block: commit it, then exit 0. Unset: follow for ever.")
+    follow: Literal["finalized", "best"] = Field(
+        "finalized",
+        description="Which head to follow. `best` is about two blocks earlier, and rewinds when the chain does.",
+    )
+    archive: str | None = Field(
+        None,
+        repr=False,
+        description="ws:// URL of an archive node for blocks whose state the network's nodes have dropped. Unset: "
+        "the network's public one, where it has one.",
+    )
+    datasets: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None, description="Comma separated names of the datasets to keep. Unset: all."
+    )
+    workers: int = Field(
+        4, ge=1, le=256, description="Blocks captured at once. The node is the limit long before the processor is."
+    )
+    window: int = Field(
+        64, ge=1, le=10_000, description="Blocks that may wait, ready, for an earlier one; bounds memory."
+    )
+    batch: int = Field(
+        200, ge=1, le=10_000, description="Blocks per transaction while catching up; at the head it is one."
+    )
+    standby: bool = Field(
+        False, description="If another instance writes to this database, wait to take over instead of exiting with 4."
+    )
+    rpc_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds one request to a node may take before the next endpoint is tried."
+    )
+    commit_timeout_s: float = Field(
+        60.0, gt=0, description="Seconds one transaction may take before the database counts as hung."
+    )
+    stop_timeout_s: float = Field(
+        20.0, gt=0, description="Seconds to finish blocks in hand after SIGTERM; under Kubernetes' 30 s grace period."
+    )
+    metrics_address: str | None = Field(
+        "127.0.0.1:9477", description="host:port of /metrics, /healthz and /readyz; `off` for none. Local by default."
+    )
+    ready_lag_s: float = Field(
+        180.0, gt=0, description="Seconds behind the chain above which /readyz answers 503; about 15 blocks."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="`console` for people, `json` for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged. `debug` gives a line per block."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the TOML file that one of them names."""
+        assert isinstance(init_settings, InitSettingsSource)
+        path = config_path(init_settings.init_kwargs)
+        if path is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @field_validator("network", "datasets", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        parts = [value] if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            return parts
+        return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+
+    @field_validator("network")
+    @classmethod
+    def _known_network(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("names no network")
+        for name in names:
+            if name not in NETWORKS:
+                _websocket_url(name, did_you_mean(name, NETWORKS) or f" (known: {', '.join(NETWORKS)})")
+        if len({NETWORKS[name].genesis_hash for name in names if name in NETWORKS} - {None}) > 1:
+            raise ValueError(f"{', '.join(names)} are different chains; fail-over needs endpoints of one")
+        return names
+
+    @field_validator("archive")
+    @classmethod
+    def _archive_url(cls, url: str | None) -> str | None:
+        return url if url is None else _websocket_url(url)
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_url(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("postgresql", "postgres"):
+            raise ValueError("is not of the form postgresql://user:password@host:port/database")
+        return url
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _height(cls, value: object) -> object:
+        if value in ("latest", "genesis"):
+            return value
+        if isinstance(value, str) and value.isdecimal():
+            return int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        raise ValueError("is neither a block number nor 'latest' nor 'genesis'")
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None or value == "off":
+            return None
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError("is neither host:port nor 'off'")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.window < self.workers:
+            raise ValueError(f"window ({self.window}) is less than workers ({self.workers})")
+        first = 0 if self.start == "genesis" else self.start
+        if self.stop is not None and isinstance(first, int) and self.stop < first:
+            raise ValueError(f"stop ({self.stop}) lies before start ({first})")
+        return self
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """WebSocket URLs in order of preference."""
+        urls = (url for name in self.network for url in (NETWORKS[name].endpoints if name in NETWORKS else (name,)))
+        return tuple(dict.fromkeys(urls))
+
+    @property
+    def archive_endpoints(self) -> tuple[str, ...]:
+        """URLs of archive nodes to turn to for old state; may be empty."""
+        if self.archive is not None:
+            return (self.archive,)
+        return tuple(dict.fromkeys(url for n in self.network if n in NETWORKS for url in NETWORKS[n].archive))
+
+    @property
+    def genesis_hash(self) -> bytes | None:
+        """Hash that block 0 must have, where a named network tells it; None: whatever the first node says."""
+        return next((NETWORKS[n].genesis_hash for n in self.network if n in NETWORKS and n != "local"), None)
+
+    def redacted(self) -> dict[str, object]:
+        """The settings as they may be logged: no password, no key."""
+        values: dict[str, object] = self.model_dump(mode="json")
+        for name, value in values.items():
+            if isinstance(value, str) and "://" in value:
+                values[name] = redact(value)
+        values["network"] = [redact(name) for name in self.network]
+        return values
+
+
+def load(flags: Mapping[str, object] | None = None) -> Settings:
+    """Settings from ``flags`` (None values are not given) over environment over the TOML file over defaults.
+
+    :raises ConfigError: an unknown name or a value that does not fit, in one line that names its place.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None and value != ()}
+    _reject_unknown_variables()
+    path = config_path(given)
+    in_file = _read_toml(path) if path else {}
+    try:
+        values: dict[str, Any] = given
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_one_line(e, given, in_file, path) for e in error.errors())) from None
+
+
+def config_path(flags: Mapping[str, object]) -> Path | None:
+    """The TOML file that a flag or else the environment names."""
+    path = flags.get("config") or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    return Path(str(path)) if path else None
+
+
+def did_you_mean(name: str, known: Mapping[str, object]) -> str:
+    """`` (did you mean X?)``, or nothing if no known name is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def redact(url: str) -> str:
+    """``url`` with its password, and whatever may be a key in path or query, replaced by ``***``."""
+    parts = urlsplit(url)
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    path = re.sub(r"[^/]{20,}", "***", parts.path)
+    query = re.sub(r"(?i)(?<![^&])(?!(?:sslmode|host|port|application_name)=)([^&=]+=)[^&]*", r"\1***", parts.query)
+    netloc = f"{user}{':***' if colon else ''}{at}{hosts}"
+    return urlunsplit((parts.scheme, netloc, path, query, ""))
+
+
+def _websocket_url(url: str, hint: str = "") -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"{redact(url)!r} is neither a known network nor a ws:// or wss:// URL{hint}")
+    return url
+
+
+def _reject_unknown_variables() -> None:
+    known = {f"{ENV_PREFIX}{name.upper()}": None for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known and not _SERVICE_LINK.fullmatch(name):
+            raise ConfigError(f"{name} is not a variable of the indexer{did_you_mean(name, known)}")
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration file {path}: {error}") from error
+    for name in values:
+        if name not in Settings.model_fields or name == "config":
+            hint = did_you_mean(name, Settings.model_fields)
+            raise ConfigError(f"{path}: {name} is not an option of the indexer{hint}")
+    return values
+
+
+def _one_line(error: Any, flags: Mapping[str, object], in_file: Mapping[str, object], path: Path | None) -> str:
+    """One of pydantic's errors as a person would say it, with the place to change. Never shows the value of a URL."""
+    problem = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return problem
+    name = str(error["loc"][0])
+    if name in flags:
+        place = f"--{name.replace('_', '-')}"
+    elif name in in_file and f"{ENV_PREFIX}{name.upper()}" not in os.environ:
+        place = f"{path}: {name}"
+    else:
+        place = f"{ENV_PREFIX}{name.upper()}"
+    value = error.get("input")
+    shown = f" {value!r}" if isinstance(value, str | int | float) and "://" not in str(value) else ""
+    return f"{place}{shown}: {problem}"
