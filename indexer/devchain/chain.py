@@ -1,0 +1,220 @@
+"""The simulated chain: a tree of blocks over one trie store, a best head and a finalized head.
+
+Owns growth, forks, finality and what a node keeps of old states. It knows nothing of pallets: a
+``Producer`` says what the next block does. It does no I/O and reads no clock, so a test can drive
+it block by block; ``server`` is what gives it a heartbeat and a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from indexer.devchain.blocks import CODE_KEY, GENESIS_PARENT, Body, ChainBlock, seal_block
+from indexer.devchain.runtime_file import ServedRuntime
+from indexer.devchain.trie_build import TrieStore
+from indexer.model import HashedValue, Header
+from indexer.trie import EMPTY_ROOT, blake2_256
+
+
+class UnknownBlock(LookupError):
+    """No block has this hash."""
+
+
+class StateDiscarded(LookupError):
+    """The block is known but its state was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state, readable: a root in a store."""
+
+    store: TrieStore
+    root: bytes
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of ``key``; None if absent. Raises ``ValueNotRecorded``."""
+        return self.store.get(self.root, key)
+
+    def keys(self, prefix: bytes = b"", after: bytes | None = None, count: int | None = None) -> list[bytes]:
+        """At most ``count`` keys under ``prefix`` in order, after the key ``after``."""
+        return list(islice(self.store.keys(self.root, prefix, after), count))
+
+    def prove(self, keys: Iterable[bytes]) -> list[bytes]:
+        """A read proof for ``keys``, see ``TrieStore.prove``."""
+        return self.store.prove(self.root, keys)
+
+    def code_hash(self) -> bytes:
+        """blake2b-256 of ``:code``: which runtime a node would start on this state."""
+        code = self.store.stored(self.root, CODE_KEY)
+        if code is None:
+            raise LookupError("the state has no :code")
+        return code.hash if isinstance(code, HashedValue) else blake2_256(code)
+
+
+class Producer(Protocol):
+    """Decides what blocks do. Deterministic: the same parent and salt give the same body."""
+
+    name: str
+    """The chain's name, as ``system_chain`` gives it."""
+
+    def genesis(self) -> Body:
+        """The whole first state as changes, no extrinsics."""
+        ...
+
+    def produce(self, parent: Header, state: State, salt: int) -> Body | None:
+        """The block after ``parent``, whose state is ``state``; another salt gives another block. None: no more."""
+        ...
+
+    def runtime(self, code_hash: bytes) -> ServedRuntime:
+        """The runtime behind a code hash. Raises ``LookupError``."""
+        ...
+
+
+@dataclass(slots=True)
+class Listener:
+    """Who wants to know of new blocks. Called at once, in order, from whoever drives the chain."""
+
+    on_block: Callable[[ChainBlock], None]
+    """Every imported block, on whatever fork."""
+    on_best: Callable[[ChainBlock], None]
+    on_finalized: Callable[[ChainBlock], None]
+    """Only the last of the blocks finalized at once, as a real node."""
+
+
+class Chain:
+    """Blocks by hash, the canonical chain by number, and all their states."""
+
+    def __init__(self, producer: Producer, *, keep_states: int | None = None) -> None:
+        """``keep_states``: how many finalized states stay readable; None keeps all (an archive node)."""
+        self.producer = producer
+        self.keep_states = keep_states
+        self.store = TrieStore()
+        self.listeners: list[Listener] = []
+        self._blocks: dict[bytes, ChainBlock] = {}
+        self._canonical: list[bytes] = []
+        body = producer.genesis()
+        root = self.store.update(EMPTY_ROOT, body.changes)
+        self.genesis = seal_block(0, GENESIS_PARENT, root, body)
+        self._blocks[self.genesis.hash] = self.genesis
+        self._canonical.append(self.genesis.hash)
+        self.finalized = self.genesis
+
+    @property
+    def best(self) -> ChainBlock:
+        """The head of the canonical chain."""
+        return self._blocks[self._canonical[-1]]
+
+    def block(self, block_hash: bytes) -> ChainBlock:
+        """Raises ``UnknownBlock``."""
+        try:
+            return self._blocks[block_hash]
+        except KeyError:
+            raise UnknownBlock(f"0x{block_hash.hex()}") from None
+
+    def hash_at(self, number: int) -> bytes | None:
+        """Hash of the canonical block at a height, None above the best head."""
+        return self._canonical[number] if 0 <= number < len(self._canonical) else None
+
+    def at(self, number: int) -> ChainBlock:
+        """The canonical block at a height. Raises ``UnknownBlock``."""
+        block_hash = self.hash_at(number)
+        if block_hash is None:
+            raise UnknownBlock(f"number {number}")
+        return self._blocks[block_hash]
+
+    def state(self, block_hash: bytes) -> State:
+        """The state after a block. Raises ``UnknownBlock`` or ``StateDiscarded``."""
+        block = self.block(block_hash)
+        if self.keep_states is not None and block.number <= self.finalized.number - self.keep_states:
+            raise StateDiscarded(f"0x{block_hash.hex()}")
+        return State(self.store, block.header.state_root)
+
+    def runtime(self, block_hash: bytes) -> ServedRuntime:
+        """The runtime in a block's state: what a node answers with at that block (it executes the next one)."""
+        return self.producer.runtime(self.state(block_hash).code_hash())
+
+    def executed_by(self, block_hash: bytes) -> ServedRuntime:
+        """The runtime that executed a block: the one in its parent's state (genesis: its own)."""
+        block = self.block(block_hash)
+        return self.runtime(block.header.parent_hash if block.number else block_hash)
+
+    def import_block(self, parent: ChainBlock, salt: int = 0) -> ChainBlock | None:
+        """Make one block on ``parent``; it becomes best only if that makes the longest chain.
+
+        None if the producer has no more. Raises ``StateDiscarded`` if the parent's state is gone.
+        """
+        body = self.producer.produce(parent.header, self.state(parent.hash), salt)
+        if body is None:
+            return None
+        root = self.store.update(parent.header.state_root, body.changes)
+        block = seal_block(parent.number + 1, parent.hash, root, body)
+        if block.hash in self._blocks:
+            return self._blocks[block.hash]
+        self._blocks[block.hash] = block
+        for listener in self.listeners:
+            listener.on_block(block)
+        if block.number > self.best.number:
+            self.set_best(block.hash)
+        return block
+
+    def grow(self, count: int = 1) -> list[ChainBlock]:
+        """Add ``count`` blocks to the best head; fewer if the producer has no more."""
+        made: list[ChainBlock] = []
+        for _ in range(count):
+            block = self.import_block(self.best)
+            if block is None:
+                break
+            made.append(block)
+        return made
+
+    def fork(self, at: int, length: int, salt: int = 1) -> list[ChainBlock]:
+        """Build ``length`` other blocks on the canonical block at height ``at``.
+
+        The fork becomes the best chain as soon as it is longer. ``salt`` tells forks of one block apart.
+        """
+        made, parent = list[ChainBlock](), self.at(at)
+        for _ in range(length):
+            block = self.import_block(parent, salt)
+            if block is None:
+                break
+            made.append(block)
+            parent = block
+        return made
+
+    def set_best(self, block_hash: bytes) -> None:
+        """Make this block the best head, however long its chain is (a node may switch to an equally long fork).
+
+        Raises ``ValueError`` if that would give up a finalized block.
+        """
+        head = self.block(block_hash)
+        branch: list[bytes] = []
+        for block in self.ancestors(head):
+            if self.hash_at(block.number) == block.hash:
+                break
+            branch.append(block.hash)
+        meets = head.number - len(branch)
+        if meets < self.finalized.number:
+            raise ValueError(f"block {head.number} does not descend from the finalized block {self.finalized.number}")
+        del self._canonical[meets + 1 :]
+        self._canonical.extend(reversed(branch))
+        for listener in self.listeners:
+            listener.on_best(head)
+
+    def finalize(self, number: int) -> None:
+        """Finalize the canonical chain up to ``number`` (never backwards); one notice for the last block."""
+        block = self.at(number)
+        if block.number > self.finalized.number:
+            self.finalized = block
+            for listener in self.listeners:
+                listener.on_finalized(block)
+
+    def ancestors(self, block: ChainBlock) -> Iterator[ChainBlock]:
+        """The block itself, its parent, and so on to the genesis block."""
+        while True:
+            yield block
+            if block.number == 0:
+                return
+            block = self._blocks[block.header.parent_hash]
