@@ -1,0 +1,59 @@
+"""Decoding and encoding by type id, over one registry.
+
+Decodes with compiled functions; when one refuses, the tracing decoder goes over the same bytes to find
+type path and offset. The two must agree: if only one of them refuses, that is an error too, never a value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indexer.errors import DecodeError
+from indexer.scale import encode, trace
+from indexer.scale.compiler import MISFIT, Compiler
+from indexer.scale.registry import Registry
+
+
+class Codec:
+    """The decoders of one runtime, compiled as they are asked for."""
+
+    __slots__ = ("_compiler", "registry")
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._compiler = Compiler(registry)
+
+    def decode(self, type_id: int, raw: bytes) -> Any:
+        """All of ``raw`` as one value. Raises ``DecodeError`` with type path and offset."""
+        value, end = self.decode_at(type_id, raw, 0)
+        if end != len(raw):
+            problem = f"{len(raw) - end} bytes follow the value"
+            raise DecodeError(problem, path=self.registry.name(type_id), offset=end)
+        return value
+
+    def decode_at(self, type_id: int, raw: bytes, offset: int) -> tuple[Any, int]:
+        """The value at ``offset`` and the offset behind it. Raises ``DecodeError``."""
+        try:
+            return self._compiler.decoder(type_id)(raw, offset)
+        except MISFIT as error:
+            trace.decode(self.registry, type_id, raw, offset)
+            problem = f"compiled decoder refused ({error!r}) what the tracing decoder accepts"
+            raise DecodeError(problem, path=self.registry.name(type_id), offset=offset) from error
+        except RecursionError:
+            # Either the bytes nest deep or the caller did: the tracer has a stack of its own.
+            return trace.decode(self.registry, type_id, raw, offset)
+
+    def encode(self, type_id: int, value: object) -> bytes:
+        """A value in decoded form as SCALE bytes. Raises ``EncodeError``."""
+        return encode.encode(self.registry, type_id, value)
+
+    def check(self, type_ids: set[int]) -> int:
+        """Compile these types and every type inside them, all cases included; gives their number."""
+        seen, waiting = set(type_ids), list(type_ids)
+        while waiting:
+            type_id = waiting.pop()
+            self._compiler.check(type_id)
+            new = set(self.registry.references(type_id)) - seen
+            seen |= new
+            waiting += new
+        return len(seen)

@@ -1,0 +1,136 @@
+"""A runtime: everything its metadata allows one to decode, by name.
+
+One for each (spec_version, code hash). Owns no I/O and no choice of which runtime applies to which
+block: block N is decoded with the runtime found in the state of N-1 (the caller's work).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from indexer.errors import DecodeError
+from indexer.model import ItemRef
+from indexer.scale.codec import Codec
+from indexer.scale.encode import EncodeError
+from indexer.scale.events import EventRecord, event_records, plain_records
+from indexer.scale.extrinsic import Extrinsic, ExtrinsicCodec
+from indexer.scale.metadata import Metadata, parse
+from indexer.scale.storage import StorageItem, storage_item
+
+EVENTS = ItemRef("System", "Events")
+
+
+class Runtime:
+    """Storage items, events, extrinsics, constants and runtime APIs of one runtime."""
+
+    def __init__(self, raw: bytes, metadata: Metadata) -> None:
+        self.raw = raw
+        self.metadata_version = metadata.version
+        self._apis = metadata.apis
+        self._codec = Codec(metadata.registry)
+        self.extrinsics = ExtrinsicCodec(self._codec, metadata.extrinsic)
+        self._constants = {
+            (pallet.name, constant.name): constant for pallet in metadata.pallets for constant in pallet.constants
+        }
+        self._items = {
+            item.ref: item
+            for item in (
+                storage_item(self._codec, pallet, entry) for pallet in metadata.pallets for entry in pallet.entries
+            )
+        }
+        version = self.constant("System", "Version")
+        try:
+            self.spec_name: str = version["spec_name"]
+            self.spec_version: int = version["spec_version"]
+        except (KeyError, TypeError):
+            raise DecodeError("constant System.Version is no runtime version") from None
+        has_prefix = ("System", "SS58Prefix") in self._constants
+        self.ss58_prefix: int = self.constant("System", "SS58Prefix") if has_prefix else 42
+
+    @classmethod
+    def from_metadata(cls, raw: bytes) -> Runtime:
+        """A runtime from metadata that begins with ``meta``, of version 14, 15 or 16. Raises ``DecodeError``."""
+        return cls(raw, parse(raw))
+
+    def item(self, ref: ItemRef) -> StorageItem | None:
+        """The storage item, None if this runtime does not list it."""
+        return self._items.get(ref)
+
+    def items(self) -> Iterator[StorageItem]:
+        """All storage items, in the order of the metadata."""
+        return iter(self._items.values())
+
+    def has(self, ref: ItemRef) -> bool:
+        """Whether this runtime lists the storage item."""
+        return ref in self._items
+
+    def default(self, ref: ItemRef) -> Any:
+        """The decoded default of an absent key; None if the item is optional or not listed."""
+        item = self._items.get(ref)
+        return None if item is None else item.default()
+
+    def constant(self, pallet: str, name: str) -> Any:
+        """A constant's value. Raises ``DecodeError`` if the metadata does not list it."""
+        constant = self._constants.get((pallet, name))
+        if constant is None:
+            raise DecodeError(f"metadata lists no constant {pallet}.{name}")
+        return self._codec.decode(constant.type_id, constant.value)
+
+    def decode_events(self, raw: bytes) -> list[EventRecord]:
+        """The value of ``System.Events``. Raises ``DecodeError``."""
+        return event_records(self._events_item().decode(raw))
+
+    def encode_events(self, records: list[EventRecord]) -> bytes:
+        """The inverse of ``decode_events``. Raises ``EncodeError``."""
+        return self._events_item().encode(plain_records(records))
+
+    def decode_extrinsic(self, raw: bytes) -> Extrinsic:
+        """An extrinsic with its length prefix, as ``chain_getBlock`` gives it. Raises ``DecodeError``."""
+        return self.extrinsics.decode(raw)
+
+    def apis(self) -> Iterator[tuple[str, str]]:
+        """All runtime APIs as (API, method); none in V14 metadata, which does not list them."""
+        return iter(self._apis)
+
+    def decode_api(self, api: str, method: str, raw: bytes) -> Any:
+        """The result of a runtime API call. Raises ``DecodeError``, also if the metadata does not list the method."""
+        known = self._apis.get((api, method))
+        if known is None:
+            raise DecodeError(f"metadata V{self.metadata_version} lists no runtime API {api}.{method}")
+        return self._codec.decode(known.output, raw)
+
+    def encode_api_args(self, api: str, method: str, *args: object) -> bytes:
+        """The arguments of a runtime API call, side by side. Raises ``EncodeError``."""
+        known = self._apis.get((api, method))
+        if known is None or len(known.inputs) != len(args):
+            raise EncodeError(f"metadata V{self.metadata_version} lists no {api}.{method} of {len(args)} arguments")
+        return b"".join(
+            self._codec.encode(type_id, value) for (_, type_id), value in zip(known.inputs, args, strict=True)
+        )
+
+    def decode_type(self, type_id: int, raw: bytes) -> Any:
+        """All of ``raw`` as a value of a type of this runtime's registry. Raises ``DecodeError``."""
+        return self._codec.decode(type_id, raw)
+
+    def encode_type(self, type_id: int, value: object) -> bytes:
+        """A value in decoded form as SCALE bytes. Raises ``EncodeError``."""
+        return self._codec.encode(type_id, value)
+
+    def check_all(self) -> int:
+        """Compile every type of storage keys and values, events, calls and API results; gives their number.
+
+        Raises ``DecodeError`` if one of them cannot be compiled.
+        """
+        types = {type_id for item in self.items() for type_id in (*item.key_types, item.value_type)}
+        types |= {constant.type_id for constant in self._constants.values()}
+        types |= {
+            output for method in self._apis.values() for output in (method.output, *(t for _, t in method.inputs))
+        }
+        return self._codec.check(types | self.extrinsics.types)
+
+    def _events_item(self) -> StorageItem:
+        item = self._items.get(EVENTS)
+        if item is None:
+            raise DecodeError(f"metadata lists no {EVENTS}")
+        return item
