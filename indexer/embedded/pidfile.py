@@ -7,21 +7,22 @@ process is ours is read from its command line, which holds the data folder, neve
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.embedded.place import Place
 
 
+@dataclass(frozen=True, slots=True)
 class PidFile:
     """Line 1 is the process, line 4 the port; absent or unfinished lines are None."""
 
-    __slots__ = ("pid", "port")
-
-    def __init__(self, pid: int | None, port: int | None) -> None:
-        self.pid, self.port = pid, port
+    pid: int | None
+    port: int | None
 
     @classmethod
     def read(cls, place: Place) -> PidFile:
+        """The file as it is now."""
         try:
             lines = (place.cluster / "postmaster.pid").read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
@@ -41,7 +42,7 @@ class PidFile:
             pass
         try:
             command = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return not Path("/proc/self").exists()  # no /proc: take the file's word
         return os.fsencode(place.cluster) in command
 
