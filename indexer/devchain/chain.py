@@ -59,6 +59,8 @@ class Producer(Protocol):
 
     name: str
     """The chain's name, as ``system_chain`` gives it."""
+    length: int | None
+    """How many blocks there are, the genesis block included; None without end."""
 
     def genesis(self) -> Body:
         """The whole first state as changes, no extrinsics."""

@@ -81,6 +81,6 @@ def served(metadata: Mapping[int, bytes]) -> ServedRuntime:
         impl_version=int(version["impl_version"]),
         apis=tuple((bytes(name), int(number)) for name, number in version["apis"]),
         transaction_version=int(version["transaction_version"]),
-        state_version=int(version.get("state_version", version.get("system_version", 1))),
+        state_version=int(version["state_version" if "state_version" in version else "system_version"]),
         metadata=dict(metadata),
     )
