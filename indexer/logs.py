@@ -1,0 +1,57 @@
+"""Log set-up: one line per event on stderr, for people or for machines.
+
+An event's name is the first argument and stays the same for ever, what varies goes into fields:
+``log.info("block_committed", block=7)``. Nothing above debug is logged per block. Secrets never get
+here: URLs are logged through ``config.redact``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def set_up(log_format: Literal["console", "json"] = "console", level: str = "info") -> None:
+    """Send structlog's and the libraries' log lines to stderr in one form; called once, by the command line."""
+    renderer: structlog.typing.Processor
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        # Not the default traceback, which prints local variables and with them the database password.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    exceptions = [structlog.processors.format_exc_info] if log_format == "json" else []
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _name_the_library],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # Libraries are quiet unless something is wrong; at debug, websockets would print every frame.
+    root.setLevel(logging.WARNING)
+    logging.getLogger("indexer").setLevel(level.upper())
+
+
+def _name_the_library(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord):
+        event["logger"] = record.name
+    return event
