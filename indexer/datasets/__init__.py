@@ -1,0 +1,49 @@
+"""One file per kind of data; this module finds them.
+
+Discovery lists the folder, so a new dataset is a new file and nothing else: importing this package
+imports every file and thereby declares every table in ``indexer.schema``. Files whose name begins
+with an underscore and ``base`` are parts of datasets, not datasets.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+
+from indexer.datasets.base import Dataset
+from indexer.errors import ConfigError
+
+
+def _discover() -> dict[str, Dataset]:
+    names = sorted(m.name for m in iter_modules(__path__) if m.name != "base" and not m.name.startswith("_"))
+    return {name: _dataset_of(name) for name in names}
+
+
+def _dataset_of(name: str) -> Dataset:
+    found = getattr(import_module(f"{__name__}.{name}"), "DATASET", None)
+    if not isinstance(found, Dataset) or found.name != name:
+        raise ConfigError(f"datasets/{name}.py must hold a constant DATASET of type Dataset named {name!r}")
+    return found
+
+
+DATASETS = _discover()
+"""Every dataset by name, in alphabetical order."""
+
+
+def load(names: Sequence[str] | None = None) -> tuple[Dataset, ...]:
+    """The named datasets in alphabetical order, each once; all of them for ``None``.
+
+    Raises ``ConfigError`` for a name no file has, and for an empty selection.
+    """
+    if names is None:
+        return tuple(DATASETS.values())
+    for name in names:
+        if name not in DATASETS:
+            near = difflib.get_close_matches(name, DATASETS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"unknown dataset {name!r} (known: {', '.join(DATASETS)}){hint}")
+    if not names:
+        raise ConfigError(f"no dataset selected (known: {', '.join(DATASETS)})")
+    return tuple(dataset for name, dataset in DATASETS.items() if name in names)

@@ -1,0 +1,79 @@
+"""How decoded chain values become column values: exact decimals, JSON, snake case.
+
+Everything here keeps every bit: a fixed-point number becomes the finite decimal it is, bytes that are
+not text keep their hex. Pure, and shared by the datasets only.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Context, Decimal
+
+from indexer.errors import DecodeError
+from indexer.model import ItemRef
+
+_EXACT = Context(prec=200)
+"""u128 bits over 2^64 need at most 39 + 64 digits; nothing is ever rounded."""
+
+
+def snake(item: str) -> str:
+    """The snake case of a storage item: ``SubnetTAO`` -> ``subnet_tao``, ``RAORecycled`` -> ``rao_recycled``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", item).lower()
+
+
+def whole(value: object) -> int:
+    """An integer as decoded; anything else means the item changed its type and the dataset must learn it."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DecodeError(f"expected a whole number, found {type(value).__name__}")
+    return value
+
+
+def blob(value: object) -> bytes:
+    """Bytes as decoded (accounts, hashes, ``Vec<u8>``)."""
+    if not isinstance(value, bytes):
+        raise DecodeError(f"expected bytes, found {type(value).__name__}")
+    return value
+
+
+def boolean(value: object) -> bool:
+    """A boolean as decoded."""
+    if not isinstance(value, bool):
+        raise DecodeError(f"expected a boolean, found {type(value).__name__}")
+    return value
+
+
+def pair(value: object) -> tuple[object, object]:
+    """A tuple of two as decoded."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise DecodeError(f"expected a pair, found {type(value).__name__}")
+    return value
+
+
+def fixed(value: object, fraction_bits: int) -> Decimal:
+    """The exact decimal of fixed-point bits: ``bits / 2^fraction_bits``."""
+    return _EXACT.divide(Decimal(whole(value)), Decimal(1 << fraction_bits))
+
+
+def document(value: object) -> object:
+    """Any decoded value as JSON: bytes that are printable text as text, other bytes as ``{"hex": …}``."""
+    if isinstance(value, bytes):
+        return _text_or_hex(value)
+    if isinstance(value, dict):
+        return {str(name): document(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [document(part) for part in value]
+    return value
+
+
+def _text_or_hex(value: bytes) -> object:
+    """Postgres text holds no NUL and only valid UTF-8; the rest keeps its bytes as hex."""
+    try:
+        decoded = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"hex": value.hex()}
+    return {"hex": value.hex()} if "\x00" in decoded else decoded
+
+
+def located(item: ItemRef, error: DecodeError) -> DecodeError:
+    """The same error, naming the item it happened in."""
+    return DecodeError(error.problem, path=error.path, offset=error.offset, where=error.where or str(item))

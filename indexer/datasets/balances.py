@@ -1,0 +1,93 @@
+"""Balances: every field of AccountInfo of every account, and the chain's issuance totals.
+
+Owns ``balances``, ``issuance`` and their histories. It stores what the chain stores, in both layouts
+of AccountData, and derives nothing: what is spendable is the reader's question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from indexer.datasets._values import document, located, snake, whole
+from indexer.datasets.base import Dataset, RuntimeView
+from indexer.errors import DecodeError
+from indexer.model import Block, Change, ItemRef, Row
+from indexer.schema import account, integer, json, keyed, number, rao, text
+
+ACCOUNT = ItemRef("System", "Account")
+
+TOTALS = {
+    ItemRef("SubtensorModule", "TotalIssuance"): "total_issuance",
+    ItemRef("SubtensorModule", "TotalStake"): "total_stake",
+    ItemRef("Balances", "TotalIssuance"): "balances_total_issuance",
+    ItemRef("Balances", "InactiveIssuance"): "balances_inactive_issuance",
+}
+
+BALANCES = keyed(
+    "balances",
+    "balance_history",
+    keys=[account("account", "Account id.")],
+    values=[
+        integer("nonce", "Transactions the account has signed."),
+        integer("consumers", "Modules that forbid removing the account."),
+        integer("providers", "Modules that keep the account alive."),
+        integer("sufficients", "Modules that keep the account alive without a deposit."),
+        rao("free", "Free balance in rao, frozen part included."),
+        rao("reserved", "Reserved balance in rao (deposits, holds)."),
+        rao("frozen", "Part of free that cannot be spent, in rao; NULL in the layout before spec ~146."),
+        number("flags", "ExtraFlags of AccountData (u128 bits); NULL in the layout before spec ~146."),
+        rao("misc_frozen", "Old layout: frozen for anything but fees, in rao; NULL since spec ~146."),
+        rao("fee_frozen", "Old layout: frozen for fees, in rao; NULL since spec ~146."),
+        json("other", "Fields of AccountInfo that this version does not know, by name; normally NULL."),
+    ],
+    comment="Accounts of the chain (System.Account). A missing account has balance zero.",
+)
+
+ISSUANCE = keyed(
+    "issuance",
+    "issuance_history",
+    keys=[
+        text(
+            "name",
+            "total_issuance, total_stake, balances_total_issuance or balances_inactive_issuance.",
+            nullable=False,
+        )
+    ],
+    values=[rao("amount", "Amount in rao.")],
+    comment="Totals of the network: the issuance as the Subtensor pallet and as the Balances pallet count it, "
+    "and TAO in pools.",
+)
+
+_KNOWN = frozenset(BALANCES.values) - {"other"}
+
+
+def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Iterable[Row]:
+    """One row per changed account and total."""
+    del block, runtime
+    for change in changes:
+        try:
+            yield _row(change)
+        except DecodeError as error:
+            raise located(change.item, error) from None
+
+
+def _row(change: Change) -> Row:
+    if change.item == ACCOUNT:
+        return Row("balances", change.key, None if change.value is None else account_info(change.value))
+    amount = None if change.value is None else whole(change.value)
+    return Row("issuance", (TOTALS[change.item],), {"amount": amount})
+
+
+def account_info(value: object) -> Mapping[str, object]:
+    """All columns of an AccountInfo of either layout; a field that the layout lacks is None."""
+    if not isinstance(value, dict) or not isinstance(data := value.get("data"), dict):
+        raise DecodeError("AccountInfo is not a struct with a struct named data")
+    fields = {snake(str(name)): part for name, part in (*value.items(), *data.items()) if name != "data"}
+    other = {name: document(part) for name, part in fields.items() if name not in _KNOWN}
+    columns: dict[str, object] = dict.fromkeys(BALANCES.values)
+    columns.update((name, whole(part)) for name, part in fields.items() if name in _KNOWN)
+    columns["other"] = other or None
+    return columns
+
+
+DATASET = Dataset(name="balances", tables=(BALANCES, ISSUANCE), items=(ACCOUNT, *TOTALS), rows=rows)

@@ -1,0 +1,163 @@
+"""Stake: shares, pool totals, owners and takes, of every generation of the chain's stake ledger.
+
+Owns ``stake_shares``, ``hotkey_pools``, ``delegates``, ``coldkey_stakes`` and their histories. It stores
+shares and totals as the chain stores them and never an amount per position: one epoch changes thousands
+of positions by one total, so alpha is computed when read (``delegations``, ``alpha_rao`` in SQL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Index, not_
+
+from indexer.datasets._values import blob, located, whole
+from indexer.datasets.base import Dataset, RuntimeView
+from indexer.errors import DecodeError
+from indexer.model import Block, Change, ItemRef, Row
+from indexer.schema import Keyed, account, integer, keyed, netuid, number, rao
+
+STAKE_SHARES = keyed(
+    "stake_shares",
+    "stake_shares_history",
+    keys=[
+        netuid("Subnet id; 0 for the stake of before dTAO (spec < 233)."),
+        account("hotkey", "Hotkey the stake is on."),
+        account("coldkey", "Coldkey the stake belongs to."),
+    ],
+    values=[
+        rao("stake", "Stake: the amount itself in rao of TAO, before dTAO (spec < 233)."),
+        number("share_bits", "Alpha: v1 share of the pool, bits of a U64F64 (value is bits / 2^64)."),
+        number("share_mantissa", "AlphaV2: mantissa of the v2 share (value is mantissa * 10^exponent)."),
+        integer("share_exponent", "AlphaV2: exponent of the v2 share."),
+        integer("share_epoch", "AlphaShareEpoch: pool generation the share was written in; NULL is 0."),
+    ],
+    comment="Shares of coldkeys in hotkey pools, as stored. What they are worth: delegations.",
+    indexes=[("coldkey",), ("hotkey",)],
+)
+
+HOTKEY_POOLS = keyed(
+    "hotkey_pools",
+    "hotkey_pools_history",
+    keys=[
+        netuid("Subnet id; 0 for the totals of before dTAO (spec < 233)."),
+        account("hotkey", "Hotkey of the pool."),
+    ],
+    values=[
+        rao("stake", "TotalHotkeyStake: stake on the hotkey in rao of TAO, before dTAO (spec < 233)."),
+        rao("alpha", "TotalHotkeyAlpha: what the pool holds, in rao of alpha (of TAO on netuid 0)."),
+        number("share_bits", "TotalHotkeyShares: sum of v1 shares, bits of a U64F64."),
+        number("share_mantissa", "TotalHotkeySharesV2: mantissa of the sum of v2 shares."),
+        integer("share_exponent", "TotalHotkeySharesV2: exponent of the sum of v2 shares."),
+        integer("pool_epoch", "AlphaSharePoolEpoch: generation of the pool; shares of another one are void."),
+    ],
+    comment="Totals of hotkey pools, as stored: the value of a pool and the shares it is divided into.",
+)
+
+DELEGATES = keyed(
+    "delegates",
+    "delegate_history",
+    keys=[account("hotkey", "Hotkey.")],
+    values=[
+        account("owner", "Owner: coldkey that controls the hotkey.", nullable=True),
+        integer("take", "Delegates: the delegate's take, /65535; NULL: not open for delegation."),
+    ],
+    comment="Hotkeys, their owners and, where they are delegates, their take.",
+    indexes=[("owner",)],
+)
+
+COLDKEY_STAKES = keyed(
+    "coldkey_stakes",
+    "coldkey_stake_history",
+    keys=[account("coldkey", "Coldkey.")],
+    values=[rao("stake", "TotalColdkeyStake: all stake of the coldkey in rao of TAO.")],
+    comment="Stake per coldkey as the chain summed it before dTAO (spec < 233).",
+)
+
+# The as-of functions look up what was removed since a block: few rows among very many.
+Index(
+    "stake_shares_history_removed_idx",
+    STAKE_SHARES.history.c.block_number,
+    postgresql_where=not_(STAKE_SHARES.history.c.exists),
+)
+
+
+Key = tuple[object, ...]
+Columns = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a storage item goes: its table, its key in the table's order, its columns (all None if absent)."""
+
+    table: Keyed
+    key: Callable[[Key], Key]
+    columns: Callable[[object | None], Columns]
+
+
+def _one(column: str, read: Callable[[object], object]) -> Callable[[object | None], Columns]:
+    return lambda value: {column: None if value is None else read(value)}
+
+
+def _safe_float(value: object | None) -> Columns:
+    """``SafeFloat {mantissa u128, exponent i64}``: the value is mantissa * 10^exponent."""
+    if value is None:
+        return {"share_mantissa": None, "share_exponent": None}
+    if not isinstance(value, dict) or value.keys() != {"mantissa", "exponent"}:
+        raise DecodeError("SafeFloat is not a struct of mantissa and exponent")
+    return {"share_mantissa": whole(value["mantissa"]), "share_exponent": whole(value["exponent"])}
+
+
+def _share_key(key: Key) -> Key:
+    hotkey, coldkey, subnet = key
+    return (subnet, hotkey, coldkey)
+
+
+def _pool_key(key: Key) -> Key:
+    hotkey, subnet = key
+    return (subnet, hotkey)
+
+
+def _root(key: Key) -> Key:
+    """Before dTAO there was one pool of stake; its rows stand under netuid 0, where 233 put them."""
+    return (0, *key)
+
+
+def _as_is(key: Key) -> Key:
+    return key
+
+
+_SOURCES: Mapping[str, _Source] = {
+    "Stake": _Source(STAKE_SHARES, _root, _one("stake", whole)),
+    "Alpha": _Source(STAKE_SHARES, _share_key, _one("share_bits", whole)),
+    "AlphaV2": _Source(STAKE_SHARES, _share_key, _safe_float),
+    "AlphaShareEpoch": _Source(STAKE_SHARES, _share_key, _one("share_epoch", whole)),
+    "TotalHotkeyStake": _Source(HOTKEY_POOLS, _root, _one("stake", whole)),
+    "TotalHotkeyAlpha": _Source(HOTKEY_POOLS, _pool_key, _one("alpha", whole)),
+    "TotalHotkeyShares": _Source(HOTKEY_POOLS, _pool_key, _one("share_bits", whole)),
+    "TotalHotkeySharesV2": _Source(HOTKEY_POOLS, _pool_key, _safe_float),
+    "AlphaSharePoolEpoch": _Source(HOTKEY_POOLS, _pool_key, _one("pool_epoch", whole)),
+    "Owner": _Source(DELEGATES, _as_is, _one("owner", blob)),
+    "Delegates": _Source(DELEGATES, _as_is, _one("take", whole)),
+    "TotalColdkeyStake": _Source(COLDKEY_STAKES, _as_is, _one("stake", whole)),
+}
+
+
+def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Iterable[Row]:
+    """One patch per changed key; the patches of one row are merged by the store, in order."""
+    del block, runtime
+    for change in changes:
+        source = _SOURCES[change.item.item]
+        try:
+            yield Row(source.table.name, source.key(change.key), source.columns(change.value))
+        except DecodeError as error:
+            raise located(change.item, error) from None
+
+
+DATASET = Dataset(
+    name="stake",
+    tables=(STAKE_SHARES, HOTKEY_POOLS, DELEGATES, COLDKEY_STAKES),
+    items=tuple(ItemRef("SubtensorModule", item) for item in _SOURCES),
+    rows=rows,
+)
