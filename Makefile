@@ -1,0 +1,71 @@
+# `make help` lists the targets. Needs Python 3.11-3.14 (any that is found, or PYTHON=...), nothing else.
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+SOURCES := indexer migrations tests
+PYTHON :=
+ARGS :=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint format demo lock clean
+
+help:
+	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
+	@echo "make test              run the tests; ARGS=... goes to pytest"
+	@echo "make lint              ruff, mypy and the import contract"
+	@echo "make format            let ruff lay out the code"
+	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
+	@echo "make lock              renew requirements.lock; ARGS=--upgrade for newer versions"
+	@echo "make clean             remove $(VENV) and caches"
+
+setup: $(STAMP)
+
+# A found interpreter is tried, not only found: it may be too old, a broken shim, or lack venv (Debian's
+# python3-venv). Everything is installed by hash; the build of the project itself downloads nothing more.
+$(STAMP): requirements.lock pyproject.toml
+	@set -e; \
+	usable='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; \
+	if ! $(VENV)/bin/python -c "$$usable" 2>/dev/null; then \
+		found=; \
+		for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+			if "$$python" -c "$$usable" >/dev/null 2>&1; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "make setup: no usable Python among: $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)." >&2; \
+			echo "It takes Python 3.11 to 3.14 with the venv module (on Debian: apt-get install python3-venv); name one by PYTHON=..." >&2; \
+			exit 1; \
+		fi; \
+		echo "Making $(VENV) with $$("$$found" --version)"; \
+		"$$found" -m venv --clear $(VENV); \
+	fi
+	@echo "Installing requirements.lock"
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+test: setup
+	$(VENV)/bin/pytest $(ARGS)
+
+lint: setup
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+format: setup
+	$(VENV)/bin/ruff format $(SOURCES)
+
+demo: setup
+	$(VENV)/bin/indexer demo $(ARGS)
+
+# uv resolves for all supported Pythons and platforms at once; it is not needed for anything else.
+lock: setup
+	@set -e; tool=$$(mktemp -d); trap 'rm -rf "$$tool"' EXIT; \
+	$(VENV)/bin/python -m venv "$$tool"; \
+	"$$tool/bin/python" -m pip install --disable-pip-version-check --quiet uv; \
+	"$$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		$(ARGS) --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
