@@ -11,17 +11,27 @@ The path of the data, readable from the listing of this folder:
 * ``schema``    table declarations: core tables, keyed tables with history
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
-* ``node``      JSON-RPC over WebSocket: fail-over, time-outs, rate limits
+* ``link``      one WebSocket connection: requests matched to replies
+* ``node``      JSON-RPC to several endpoints: fail-over, time-outs, checked headers
 * ``heads``     from "there is a head" to gap-free heights
 * ``capture``   the changed keys of one block, proven against its state root
+* ``runtimes``  one decoder set per runtime code, from the database or the node
 * ``decode``    raw changes to typed changes, with the runtime that executed the block
 * ``datasets``  one file per kind of data: tables, storage items, pure row function
 * ``pipeline``  workers, order, batches
-* ``store``     the only SQL: writer lock, cursors, COPY, current tables, rewind
+* ``merge``     patches of a run of blocks to whole rows
+* ``statements`` the SQL that keeps a declared table, generated from its declaration
+* ``commit``    what one transaction writes
+* ``store``     the database: one writer, cursors, transactions, rewind
 * ``recover``   the common ancestor; the only road back
+* ``run``       one run: align, then pipelines until stopped or failed
 * ``daemon``    process life: task groups, signals, restarts, health
 * ``embedded``  a supervised Postgres from a wheel
 * ``devchain``  a simulated chain that speaks the node's RPC
+* ``migrate``   the database's schema version
+* ``schema_doc`` SCHEMA.md from the declarations
+* ``logs``      structured logs on stderr
+* ``demo``      everything at once, on a simulated chain
 * ``cli``       the commands
 """
 

@@ -99,3 +99,18 @@ def backoff(first_s: float = 0.2, cap_s: float = 30.0) -> Iterator[float]:
     while True:
         yield delay_s * (0.75 + 0.5 * random.random())
         delay_s = min(cap_s, delay_s * 2)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error that decides what happens next, out of a task group's bundle.
+
+    A ``Fatal`` before a ``Reorg`` before a ``Retryable``; anything else is a bug and comes first of all.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    rank = {Fatal: 1, Reorg: 2, Retryable: 3}
+
+    def order(inner: BaseException) -> int:
+        return next((place for root, place in rank.items() if isinstance(inner, root)), 0)
+
+    return min((root_cause(inner) for inner in error.exceptions), key=order)

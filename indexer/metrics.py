@@ -134,6 +134,12 @@ class Metrics:
         self._committed = (number, timestamp_s)
         self.committed_block.set(number)
 
+    def rpc(self, method: str, outcome: str, seconds: float, size: int) -> None:
+        """A request to a node ended."""
+        self.rpc_requests.labels(method=method, outcome=outcome).inc()
+        self.rpc_seconds.labels(method=method).observe(seconds)
+        self.rpc_bytes.inc(size)
+
     def queue(self, name: str, depth: Callable[[], float]) -> None:
         """Report ``depth()`` as a queue's depth, asked from the HTTP thread at each scrape."""
         self.queue_depth.labels(queue=name).set_function(depth)

@@ -59,17 +59,19 @@ class Captured:
 
     header: Header
     changes: tuple[RawChange, ...]
+    """Exact: proven against the header's state root."""
     reads: Mapping[ItemRef, bytes | None]
-    """Plain items that datasets read in every block, changed or not."""
+    """Plain items read in every block, changed or not."""
+    parent_reads: Mapping[ItemRef, bytes | None]
+    """The same, of the parent's state."""
     code_hash: bytes
     """blake2b-256 of the runtime that executed the block: ``:code`` in the parent's state."""
-    parent_code_hash: bytes | None
-    """The runtime that executed the parent; None at the first indexed block."""
-    extrinsics: tuple[bytes, ...]
+    runtime_changed: bool
+    """True if another runtime executed the parent, and at a bootstrap."""
     bootstrap: bool
     """True if ``changes`` is the whole state under the prefixes, not a difference to the parent."""
-    complete: bool
-    """True if ``changes`` was proven exact against the header's state root."""
+    calls: int
+    """Read-proof requests it took."""
 
 
 class Change(NamedTuple):
@@ -104,6 +106,8 @@ class Block:
     """The first block that a new runtime executed, or the first indexed block."""
     reads: Mapping[ItemRef, object | None]
     """Decoded plain items named in ``Dataset.reads`` (``None`` where absent and without default)."""
+    parent_reads: Mapping[ItemRef, object | None]
+    """The same of the parent's state, named in ``Dataset.parent_reads``."""
 
 
 class Row(NamedTuple):

@@ -1,0 +1,217 @@
+"""The changed keys of one block, exact and proven against its state root.
+
+Drives the pure walks of ``trie`` with read proofs from a node: one walk for the difference to the
+parent's state under the tracked prefixes, one for the plain values that are read in every block,
+one for what is read from the parent's state (above all the hash of the runtime's code). The wants
+of all walks are asked for together, so a block costs a few calls whatever the number of maps.
+Nothing here knows what a value means, and nothing that does not hash to what was asked is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+from xxhash import xxh64_intdigest
+
+from indexer.errors import Fatal, ProofError
+from indexer.link import RpcRefused
+from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
+from indexer.node import METHOD_NOT_FOUND, Node
+from indexer.trie import Diff, Want, diff, pack
+
+CODE_KEY = b":code"
+EVENTS = ItemRef("System", "Events")
+KEYS_PER_CALL = 1000
+PREDICTED_KEYS_MAX = 4000
+
+
+def item_prefix(item: ItemRef) -> bytes:
+    """The 32 bytes every key of a storage item begins with: twox128(pallet) ++ twox128(item)."""
+    return _twox_128(item.pallet) + _twox_128(item.item)
+
+
+def _twox_128(name: str) -> bytes:
+    return b"".join(xxh64_intdigest(name.encode(), seed=seed).to_bytes(8, "little") for seed in (0, 1))
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What to capture of each block. Prefixes come of names alone, so an item that no metadata lists yet, or
+    lists no longer, is watched all the same."""
+
+    items: tuple[ItemRef, ...]
+    reads: tuple[ItemRef, ...]
+    parent_reads: tuple[ItemRef, ...]
+    item_of: Mapping[bytes, ItemRef] = field(init=False)
+    """Item by its 32-byte prefix."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "item_of", {item_prefix(item): item for item in self.items})
+
+
+class NodeCache:
+    """Trie nodes by hash, bounded by bytes; shared by all workers, since a node never changes.
+
+    Two generations: what was not used since the last turn is dropped with the older one.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes // 2
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._young_bytes = 0
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """The node's bytes; a hit keeps it for another generation."""
+        raw = self._young.get(key)
+        if raw is None:
+            raw = self._old.get(key)
+            if raw is not None:
+                self._put(key, raw)
+        return raw
+
+    def update(self, nodes: Mapping[bytes, bytes]) -> None:
+        """Keep nodes whose hash was computed from their bytes."""
+        for key, raw in nodes.items():
+            if key not in self._young:
+                self._put(key, raw)
+
+    def _put(self, key: bytes, raw: bytes) -> None:
+        self._young[key] = raw
+        self._young_bytes += len(raw) + 150
+        if self._young_bytes > self._limit_bytes:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One running ``diff``: which block its new side stands for, what it wants, what it found."""
+
+    steps: Diff
+    header: Header
+    wants: list[Want] = field(default_factory=list)
+    found: list[RawChange] | None = None
+
+    def advance(self, nodes: Mapping[bytes, bytes] | None) -> None:
+        """Run on until the next wants, or to the end."""
+        try:
+            self.wants = next(self.steps) if nodes is None else self.steps.send(nodes)
+        except StopIteration as stop:
+            self.wants, self.found = [], stop.value
+
+    def values(self) -> dict[bytes, bytes | HashedValue | None]:
+        """What was found, by key."""
+        return {change.key: change.value for change in self.found or ()}
+
+
+async def capture(
+    node: Node,
+    cache: NodeCache,
+    tracked: Tracked,
+    header: Header,
+    parent: Header | None,
+    grandparent: Header | None,
+    *,
+    bootstrap: bool,
+    predicted: Collection[bytes] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Captured:
+    """Capture the block of ``header``; ``parent`` is its parent's header, None for block 0.
+
+    ``grandparent`` (None if there is none, or at a bootstrap) tells whether the runtime is a new one.
+    ``bootstrap`` takes the whole state under the tracked prefixes instead of the difference.
+    ``predicted`` keys are asked for in the first call: a good guess saves calls, a bad one costs a
+    few bytes, neither changes the result. ``progress`` is told the number of nodes read so far.
+    Raises ``ProofError`` if an endpoint's nodes do not lead to the state root, ``NodeError`` if no
+    endpoint can answer, ``Fatal`` if none serves read proofs.
+    """
+    before = parent or header
+    old_root = None if bootstrap or parent is None else parent.state_root
+    prefixes = list(tracked.item_of)
+    reads = {item: item_prefix(item) for item in (EVENTS, *tracked.reads)}
+    parent_reads = {item: item_prefix(item) for item in tracked.parent_reads}
+    if not bootstrap:
+        guess = sorted({*prefixes, *reads.values(), *predicted})
+        proof, _ = await _proof(node, guess, header)
+        cache.update(proof)
+    changes = _Walk(diff(old_root, header.state_root, prefixes, cache), header)
+    now = _Walk(diff(None, header.state_root, reads.values(), cache), header)
+    then_keys = [CODE_KEY, *parent_reads.values()]
+    then = _Walk(diff(None, before.state_root, then_keys, cache, hash_only=[CODE_KEY]), before)
+    earlier_root = (grandparent or before).state_root
+    earlier = _Walk(diff(None, earlier_root, [CODE_KEY], cache, hash_only=[CODE_KEY]), grandparent or before)
+    read, calls = 0, 0 if bootstrap else 1
+    for walk in (walks := [changes, now, then, earlier]):
+        walk.advance(None)
+    while any(walk.wants for walk in walks):
+        nodes, asked = await _fetch(node, walks, before)
+        calls += asked
+        read += len(nodes)
+        progress(read)
+        cache.update(nodes)
+        for walk in walks:
+            if walk.wants:
+                walk.advance(nodes)
+    code = then.values().get(CODE_KEY)
+    if not isinstance(code, HashedValue):
+        raise Fatal(f"the state of block {before.ref} holds no runtime code: this is no Substrate chain with layout V1")
+    values, parent_values = now.values(), then.values()
+    return Captured(
+        header=header,
+        changes=tuple(changes.found or ()),
+        reads={item: _plain(values.get(key)) for item, key in reads.items()},
+        parent_reads={item: _plain(parent_values.get(key)) for item, key in parent_reads.items()},
+        code_hash=code.hash,
+        runtime_changed=bootstrap or parent is None or earlier.values().get(CODE_KEY) != code,
+        bootstrap=bootstrap or parent is None,
+        calls=calls,
+    )
+
+
+def _plain(value: bytes | HashedValue | None) -> bytes | None:
+    assert not isinstance(value, HashedValue), "only the code is read by hash"
+    return value
+
+
+async def _fetch(node: Node, walks: Iterable[_Walk], before: Header) -> tuple[dict[bytes, bytes], int]:
+    """Everything the walks want, in as few calls as the node's limits allow, and their number."""
+    wants: dict[Header, dict[bytes, set[bytes]]] = {}
+    for walk in walks:
+        for want in walk.wants:
+            block = before if want.old else walk.header
+            wants.setdefault(block, {}).setdefault(pack(want.path), set()).add(want.hash)
+    nodes: dict[bytes, bytes] = {}
+    calls = 0
+
+    async def ask(block: Header, keys: list[bytes]) -> None:
+        proof, endpoint = await _proof(node, keys, block)
+        for key in keys:
+            missing = wants[block][key] - proof.keys()
+            if missing:
+                raise ProofError(
+                    f"{endpoint} sent a proof for block {block.ref} that lacks the node 0x{missing.pop().hex()} "
+                    f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
+                )
+        nodes.update(proof)
+
+    async with anyio.create_task_group() as group:
+        for block, keys in wants.items():
+            ordered = sorted(keys)
+            for start in range(0, len(ordered), KEYS_PER_CALL):
+                group.start_soon(ask, block, ordered[start : start + KEYS_PER_CALL])
+                calls += 1
+    return nodes, calls
+
+
+async def _proof(node: Node, keys: list[bytes], header: Header) -> tuple[dict[bytes, bytes], str]:
+    try:
+        return await node.read_proof(keys, header.ref.hash)
+    except RpcRefused as refusal:
+        if refusal.code == METHOD_NOT_FOUND:
+            raise Fatal(
+                f"{refusal.endpoint} does not serve state_getReadProof, without which completeness cannot be proven: "
+                "use another endpoint or a node of your own"
+            ) from refusal
+        raise

@@ -1,0 +1,151 @@
+"""The life of the process: database, signals, runs, restarts, health.
+
+Every run begins at ``recover.align`` and ends by a signal, at ``--stop``, or by an error; what that
+error's root is decides what follows. This is the only place that waits out a ``Retryable``.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import structlog
+
+from indexer import datasets, embedded, migrate
+from indexer.capture import NodeCache
+from indexer.config import Settings, redact
+from indexer.datasets.base import Dataset
+from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, WriterLocked, backoff, root_cause
+from indexer.metrics import Metrics
+from indexer.node import open_node
+from indexer.run import Run
+from indexer.store import Store, open_store
+
+log = structlog.get_logger()
+
+NODE_CACHE_BYTES = 256 << 20
+FIRST_CONTACT_TRIES = 3
+STANDBY_POLL_S = 2.0
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[str]:
+    """URL of the configured database, migrated; the embedded one runs as long as the context."""
+    async with AsyncExitStack() as stack:
+        url = settings.database_url
+        if url is None:
+            url = await stack.enter_async_context(embedded.postgres(settings.data_dir))
+            log.info("embedded_postgres", data_dir=str(settings.data_dir))
+        await migrate.upgrade(url)
+        yield url
+
+
+def chosen(settings: Settings) -> tuple[Dataset, ...]:
+    """The datasets to keep. ``blocks`` is always among them: its hashes are what a reorg is found by."""
+    if settings.datasets is None:
+        return datasets.load(None)
+    return datasets.load(list(dict.fromkeys(["blocks", *settings.datasets])))
+
+
+async def serve(settings: Settings) -> None:
+    """Index until a signal or ``settings.stop``. Raises ``Fatal`` (its exit code tells which) if a person has to act."""
+    wanted = chosen(settings)
+    metrics = Metrics(follow=settings.follow, ready_lag_s=settings.ready_lag_s)
+    stopping = anyio.Event()
+    async with AsyncExitStack() as stack:
+        if settings.metrics_address is not None:
+            endpoint = stack.enter_context(metrics.serve(settings.metrics_address))
+            log.info("metrics", address=settings.metrics_address, port=endpoint.port)
+        group = await stack.enter_async_context(anyio.create_task_group())
+        group.start_soon(_watch_signals, stopping, name="signals")
+        group.start_soon(metrics.beat, name="heartbeat")
+        url = await stack.enter_async_context(database(settings))
+        log.info(
+            "start", datasets=[d.name for d in wanted], database=redact(url), network=settings.redacted()["network"]
+        )
+        await _supervise(settings, wanted, url, metrics, stopping)
+        group.cancel_scope.cancel()
+
+
+async def _watch_signals(stopping: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if stopping.is_set():
+                log.warning("stop_at_once", signal=number.name)
+                raise Fatal(f"stopped at once by a second {number.name}")
+            log.info("stopping", signal=number.name, consequence="finishing the blocks in hand")
+            stopping.set()
+
+
+async def _supervise(
+    settings: Settings, wanted: Sequence[Dataset], url: str, metrics: Metrics, stopping: anyio.Event
+) -> None:
+    """Run after run until one ends as wished; the pause between them grows until a run commits something."""
+    delays = backoff()
+    cache = NodeCache(NODE_CACHE_BYTES)
+    failures_before_contact = 0
+    contact = False
+    while True:
+        run: Run | None = None
+        try:
+            async with (
+                open_store(url) as store,
+                open_node(
+                    settings.endpoints,
+                    archive=settings.archive_endpoints,
+                    timeout_s=settings.rpc_timeout_s,
+                    observe=metrics.rpc,
+                ) as node,
+            ):
+                metrics.condition("database", True)
+                await _take_lock(settings, store, metrics, stopping)
+                run = Run(settings, wanted, node, store, cache, metrics, stopping)
+                contact = contact or bool(await store.cursors())
+                await run.execute()
+                return
+        except (IndexerError, BaseExceptionGroup) as error:
+            cause = root_cause(error)
+            if not isinstance(cause, IndexerError):
+                raise
+            if isinstance(cause, Fatal):
+                raise cause from None
+        if stopping.is_set():
+            return
+        contact = contact or (run is not None and run.connected)
+        if isinstance(cause, NodeError) and not contact:
+            failures_before_contact += 1
+            if failures_before_contact >= FIRST_CONTACT_TRIES:
+                raise ConfigError(f"{cause}; check --network, or see the indexer at work without one: make demo")
+        if run is not None and run.progressed:
+            delays = backoff()
+        metrics.condition("database" if not isinstance(cause, NodeError) else "node", False, str(cause))
+        metrics.restarts.labels(cause=type(cause).__name__).inc()
+        delay_s = next(delays)
+        log.warning("restart", cause=type(cause).__name__, reason=str(cause), delay_s=round(delay_s, 2))
+        with anyio.move_on_after(delay_s):
+            await stopping.wait()
+            return
+
+
+async def _take_lock(settings: Settings, store: Store, metrics: Metrics, stopping: anyio.Event) -> None:
+    """Become the writer; a standby waits for its turn."""
+    waiting = False
+    while True:
+        try:
+            await store.lock_writer()
+        except WriterLocked as error:
+            if not settings.standby or stopping.is_set():
+                raise
+            if not waiting:
+                waiting = True
+                metrics.condition("writer", False, "standby: another instance writes")
+                log.info("standby", reason=str(error))
+            with anyio.move_on_after(STANDBY_POLL_S):
+                await stopping.wait()
+        else:
+            metrics.condition("writer", True)
+            if waiting:
+                log.info("took_over")
+            return

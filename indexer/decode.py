@@ -1,0 +1,104 @@
+"""Raw changes to typed ones, with the runtime that executed the block.
+
+Pure. Block N is decoded with the runtime found in the state of N-1, for that one executed it. An
+item that this runtime no longer lists keeps the last type it had: the chain has let items leave
+the metadata while their rows still decided stakes (spec 473).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from indexer.capture import EVENTS
+from indexer.errors import DecodeError
+from indexer.model import Block, Captured, Change, HashedValue, ItemRef
+from indexer.scale import Runtime, StorageItem
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One block, typed."""
+
+    block: Block
+    changes: Mapping[ItemRef, list[Change]]
+    """Changes by item, each list in key order."""
+    untyped: frozenset[ItemRef]
+    """Items with stored rows whose type no runtime known so far tells: their rows are left out, and
+    the block is not complete."""
+
+
+def decode(
+    captured: Captured,
+    runtime: Runtime,
+    item_of: Mapping[bytes, ItemRef],
+    last_type: Callable[[ItemRef], StorageItem | None],
+) -> Decoded:
+    """Decode a block. ``last_type`` gives the type of an item that ``runtime`` does not list.
+
+    Raises ``DecodeError`` naming block, pallet, item and key.
+    """
+    number = captured.header.ref.number
+    changes: dict[ItemRef, list[Change]] = {}
+    types: dict[ItemRef, StorageItem | None] = {}
+    untyped: set[ItemRef] = set()
+    for key, raw in captured.changes:
+        item = item_of[key[:32]]
+        if item not in types:
+            types[item] = runtime.item(item) or last_type(item)
+        kind = types[item]
+        if kind is None:
+            untyped.add(item)
+            continue
+        assert not isinstance(raw, HashedValue), "only the code is captured by hash"
+        try:
+            value = None if raw is None else kind.decode(raw)
+            changes.setdefault(item, []).append(Change(item, kind.split_key(key), value, raw))
+        except DecodeError as error:
+            error.where = f"block {number}: {item} under key 0x{key.hex()} (runtime {runtime.spec_version}):"
+            raise
+    block = Block(
+        number=number,
+        hash=captured.header.ref.hash,
+        parent_hash=captured.header.parent_hash,
+        state_root=captured.header.state_root,
+        extrinsics_root=captured.header.extrinsics_root,
+        digest=captured.header.digest,
+        spec_version=runtime.spec_version,
+        extrinsic_count=_extrinsic_count(captured, runtime),
+        complete=not untyped,
+        bootstrap=captured.bootstrap,
+        runtime_changed=captured.runtime_changed,
+        reads=_values(captured, captured.reads, runtime),
+        parent_reads=_values(captured, captured.parent_reads, runtime),
+    )
+    return Decoded(block, changes, frozenset(untyped))
+
+
+def _values(
+    captured: Captured, reads: Mapping[ItemRef, bytes | None], runtime: Runtime
+) -> dict[ItemRef, object | None]:
+    values: dict[ItemRef, object | None] = {}
+    for item, raw in reads.items():
+        kind = runtime.item(item)
+        if item == EVENTS or kind is None:
+            continue
+        try:
+            values[item] = runtime.default(item) if raw is None else kind.decode(raw)
+        except DecodeError as error:
+            error.where = f"block {captured.header.ref.number}: {item} (runtime {runtime.spec_version}):"
+            raise
+    return values
+
+
+def _extrinsic_count(captured: Captured, runtime: Runtime) -> int:
+    """Extrinsics of the block, from its proven events: each applied one ends in ExtrinsicSuccess or ExtrinsicFailed."""
+    raw = captured.reads.get(EVENTS)
+    if not raw:
+        return 0
+    try:
+        events = runtime.decode_events(raw)
+    except DecodeError as error:
+        error.where = f"block {captured.header.ref.number}: {EVENTS} (runtime {runtime.spec_version}):"
+        raise
+    return 1 + max((event.extrinsic_index for event in events if event.extrinsic_index is not None), default=-1)

@@ -1,0 +1,95 @@
+"""From "there is a head" to gap-free heights.
+
+A notification is only a hint to look: subscriptions to finalized heads skip heights, and a block
+taken from one is a block lost. What counts is the number of the head; every height up to it is
+then walked, one by one. If the hints stop, the head is asked for all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Literal, TypeAlias
+
+import anyio
+import structlog
+
+from indexer.errors import NodeError, backoff
+from indexer.model import BlockRef
+from indexer.node import Node
+
+log = structlog.get_logger()
+
+Follow: TypeAlias = Literal["finalized", "best"]
+
+HEADS_REMEMBERED = 256
+POLL_S = 6.0
+"""Half of the chain's slot time: how long a silent subscription goes unnoticed at most."""
+
+
+class Heads:
+    """The node's heads as last seen. ``watch`` and ``listen`` keep them up to date in tasks of their owner."""
+
+    def __init__(self, node: Node, follow: Follow, report: Callable[[Literal["finalized", "best"], int], None]) -> None:
+        self._node = node
+        self._follow = follow
+        self._report = report
+        self._hint = anyio.Event()
+        self._moved = anyio.Event()
+        self.best: BlockRef | None = None
+        self.finalized: BlockRef | None = None
+        self.seen_s: dict[int, float] = {}
+        """Monotonic time at which each followed head was first seen, until it is committed."""
+
+    @property
+    def target(self) -> int:
+        """The height to index up to; -1 before the first look."""
+        head = self.finalized if self._follow == "finalized" else self.best
+        return -1 if head is None else head.number
+
+    async def look(self) -> None:
+        """Ask for the heads now. A finalized head never moves backwards, whatever a node says."""
+        finalized = await self._node.finalized()
+        best = await self._node.best()
+        before = self.target
+        if self.finalized is None or finalized.number > self.finalized.number:
+            self.finalized = finalized
+        if best.number < self.finalized.number:
+            best = self.finalized  # another server behind the same address, which is behind
+        self.best = best
+        self._report("finalized", self.finalized.number)
+        self._report("best", best.number)
+        if self.target > before:
+            self.seen_s[self.target] = time.monotonic()
+            while len(self.seen_s) > HEADS_REMEMBERED:
+                self.seen_s.pop(next(iter(self.seen_s)))
+            self._moved.set()
+            self._moved = anyio.Event()
+
+    async def watch(self) -> None:
+        """Look at each hint, and at the latest every ``POLL_S``. Ends only by an error or its owner."""
+        while True:
+            await self.look()
+            with anyio.move_on_after(POLL_S):
+                await self._hint.wait()
+            self._hint = anyio.Event()
+
+    async def listen(self) -> None:
+        """Turn notifications into hints; a lost subscription is made again, ``watch`` goes on meanwhile."""
+        method = "chain_subscribeFinalizedHeads" if self._follow == "finalized" else "chain_subscribeNewHeads"
+        delays = backoff(0.5, 30.0)
+        while True:
+            try:
+                async with aclosing(self._node.subscribe(method)) as notifications:
+                    async for _ in notifications:
+                        delays = backoff(0.5, 30.0)
+                        self._hint.set()
+            except NodeError as error:
+                log.debug("subscription_lost", reason=str(error))
+            await anyio.sleep(next(delays))
+
+    async def reached(self, number: int) -> None:
+        """Wait until the head to follow is at ``number`` or above."""
+        while self.target < number:
+            await self._moved.wait()

@@ -1,0 +1,84 @@
+"""From the patches of a run of blocks to whole rows: history to append, current rows to keep.
+
+Pure. A row made of several storage items changes column by column; this is where the columns that
+a block did not touch are carried over from the row before, in block order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from indexer.model import Row
+from indexer.schema import Keyed
+
+Key: TypeAlias = tuple[object, ...]
+Values: TypeAlias = tuple[object, ...]
+Patch: TypeAlias = tuple[int, Row]
+"""A block number and the row it gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a run of blocks does to one keyed table."""
+
+    history: list[tuple[object, ...]]
+    """(key…, block_number, value…, exists), in the order of ``statements.history_columns``."""
+    current: list[tuple[object, ...]]
+    """Rows that exist after the run: (key…, block_number, value…)."""
+    gone: list[Key]
+    """Keys that no longer exist after the run."""
+
+
+def needs_base(table: Keyed, patches: Iterable[Patch]) -> set[Key]:
+    """Keys whose row before the run must be known, as their first patch names only some columns."""
+    decided: set[Key] = set()
+    wanted: set[Key] = set()
+    width = len(table.values)
+    for _, row in patches:
+        if row.key in decided:
+            continue
+        decided.add(row.key)
+        if row.values is not None and len(row.values) < width:
+            wanted.add(row.key)
+    return wanted
+
+
+def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) -> Merged:
+    """Apply ``patches``, in block order, to the rows in ``base``.
+
+    A key has one history row per block, whatever the number of patches, and none for a block that
+    leaves it as it was.
+    """
+    columns = table.values
+    position = {name: at for at, name in enumerate(columns)}
+    nothing: Values = (None,) * len(columns)
+    state: dict[Key, Values] = {}
+    before: dict[tuple[Key, int], Values | None] = {}
+    after: dict[tuple[Key, int], Values] = {}
+    last_block: dict[Key, int] = {}
+    for number, row in patches:
+        key = row.key
+        known = state.get(key, base.get(key))
+        if row.values is None:
+            values = nothing
+        elif len(row.values) == len(columns):
+            values = tuple(row.values[name] for name in columns)
+        else:
+            known = known or nothing
+            patched = list(known)
+            for name, value in row.values.items():
+                patched[position[name]] = value
+            values = tuple(patched)
+        before.setdefault((key, number), known)
+        after[key, number] = state[key] = values
+        last_block[key] = number
+    history = [
+        (*key, number, *values, values != nothing)
+        for (key, number), values in after.items()
+        if values != before[key, number]
+    ]
+    current = [(*key, last_block[key], *values) for key, values in state.items() if values != nothing]
+    gone = [key for key, values in state.items() if values == nothing]
+    return Merged(history, current, gone)

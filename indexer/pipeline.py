@@ -1,0 +1,302 @@
+"""Many blocks at once, written in order.
+
+One planner turns heights into tickets on a bounded stream; workers capture, decode and build rows;
+one writer awaits the tickets in the stream's order and commits runs of them. So order is the order
+of the stream, and at most ``window + batch`` blocks are in memory. A block that fails fails at its
+place: what lies before it is committed first.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from indexer.capture import PREDICTED_KEYS_MAX, NodeCache, Tracked, capture
+from indexer.datasets.base import Dataset
+from indexer.decode import decode
+from indexer.errors import IndexerError, NodeError, Reorg, StoreError, backoff
+from indexer.heads import Heads
+from indexer.metrics import Metrics
+from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
+from indexer.node import Node
+from indexer.runtimes import Runtimes
+from indexer.store import Store
+
+log = structlog.get_logger()
+
+TIMESTAMP = ItemRef("Timestamp", "Now")
+ROWS_PER_COMMIT = 50_000
+HEADERS_KEPT = 512
+MISSING_BLOCK_PATIENCE_S = 60.0
+BOOTSTRAP_LOG_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run of the pipeline is to do."""
+
+    datasets: tuple[Dataset, ...]
+    after: BlockRef | None
+    """The last committed block; None for datasets that have none."""
+    first: int
+    """The first block to write; a bootstrap if ``after`` is None."""
+    stop: int | None
+    """The last block to write; None: follow for ever."""
+    workers: int
+    window: int
+    batch: int
+    commit_timeout_s: float
+    leads: bool = True
+    """Whether this run is the one whose progress is the database's; a catching-up dataset's is not."""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """One block on its way: set ``done`` when ``rows`` or ``error`` is there."""
+
+    number: int
+    done: anyio.Event = field(default_factory=anyio.Event)
+    rows: BlockRows | None = None
+    error: Exception | None = None
+
+
+class Pipeline:
+    """One run from a cursor to ``stop``. Ends by itself, by ``drain``, or by the error of the first failed block."""
+
+    def __init__(
+        self, node: Node, store: Store, runtimes: Runtimes, heads: Heads, cache: NodeCache, metrics: Metrics, plan: Plan
+    ) -> None:
+        self._node, self._store, self._runtimes = node, store, runtimes
+        self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
+        self._tracked = track(plan.datasets)
+        self._headers: dict[bytes, Header] = {}
+        self._predicted: tuple[bytes, ...] = ()
+        self._planner = anyio.CancelScope()
+        self._warned: set[ItemRef] = set()
+        self._tip = plan.after
+
+    @property
+    def tip(self) -> BlockRef | None:
+        """The last block this run committed, or found committed."""
+        return self._tip
+
+    def drain(self) -> None:
+        """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
+        self._planner.cancel()
+
+    async def run(self) -> None:
+        """Index from ``plan.first`` to ``plan.stop``.
+
+        Raises ``Retryable``, ``Reorg`` or ``Fatal``, bundled by the task group, after committing every
+        block before the one that failed.
+        """
+        send_order, order = anyio.create_memory_object_stream[_Ticket](self._plan.window)
+        # Never full: a ticket is in here only while it is in ``order`` or in the writer's hands.
+        send_jobs, jobs = anyio.create_memory_object_stream[_Ticket](math.inf)
+        self._metrics.queue("order", lambda: order.statistics().current_buffer_used)
+        self._metrics.queue("jobs", lambda: jobs.statistics().current_buffer_used)
+        # The owner keeps the receivers open: a task that closed one while failing would make its
+        # sender raise too, and hide the real error.
+        with order, jobs:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._plan_blocks, send_order, send_jobs, name="planner")
+                for at in range(self._plan.workers):
+                    group.start_soon(self._work, jobs, name=f"worker {at}")
+                await self._write(order)
+
+    async def _plan_blocks(self, order: MemoryObjectSendStream[_Ticket], jobs: MemoryObjectSendStream[_Ticket]) -> None:
+        """Send a ticket per height, as the head allows; only ``order`` makes it wait."""
+        number = self._plan.first
+        with order, jobs, self._planner:
+            while self._plan.stop is None or number <= self._plan.stop:
+                await self._heads.reached(number)
+                ticket = _Ticket(number)
+                await order.send(ticket)
+                jobs.send_nowait(ticket)
+                number += 1
+
+    async def _work(self, jobs: MemoryObjectReceiveStream[_Ticket]) -> None:
+        """Serve tickets until there are no more; an error belongs to its ticket, for the writer to meet in order."""
+        with jobs.clone() as own:
+            async for ticket in own:
+                try:
+                    ticket.rows = await self._rows(ticket.number)
+                except IndexerError as error:
+                    ticket.error = error
+                except BaseExceptionGroup as bundle:
+                    mine, others = bundle.split(IndexerError)
+                    if others is not None or mine is None:
+                        raise
+                    ticket.error = mine
+                ticket.done.set()
+
+    async def _rows(self, number: int) -> BlockRows:
+        """One block from height to rows."""
+        plan, metrics = self._plan, self._metrics
+        with metrics.step("header"):
+            header = await self._header_at(number)
+            parent = await self._header(header.parent_hash) if number else None
+        bootstrap = plan.after is None and number == plan.first
+        grandparent = None
+        if parent is not None and parent.ref.number and not bootstrap:
+            grandparent = await self._header(parent.parent_hash)
+        with metrics.step("capture"):
+            captured = await capture(
+                self._node,
+                self._cache,
+                self._tracked,
+                header,
+                parent,
+                grandparent,
+                bootstrap=bootstrap,
+                predicted=self._predicted,
+                progress=_bootstrap_progress(number) if bootstrap else lambda _: None,
+            )
+        metrics.node_calls_per_block.observe(captured.calls)
+        if not bootstrap:
+            self._predicted = tuple(change.key for change in captured.changes[:PREDICTED_KEYS_MAX])
+        return await self._build(captured, (parent or header).ref.hash)
+
+    async def _build(self, captured: Captured, state: bytes) -> BlockRows:
+        ref = captured.header.ref
+        runtime = await self._runtimes.of(captured.code_hash, ref.number, state)
+        with self._metrics.step("decode"):
+            decoded = decode(
+                captured,
+                runtime,
+                self._tracked.item_of,
+                lambda item: self._runtimes.last_type(item, ref.number),
+            )
+        for item in decoded.untyped - self._warned:
+            self._warned.add(item)
+            log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
+        with self._metrics.step("rows"):
+            rows = tuple(
+                row
+                for dataset in self._plan.datasets
+                for row in dataset.rows(
+                    decoded.block,
+                    [change for item in dataset.items for change in decoded.changes.get(item, ())],
+                    runtime,
+                )
+            )
+        now_ms = decoded.block.reads.get(TIMESTAMP)
+        finalized = self._heads.finalized
+        return BlockRows(
+            ref=ref,
+            parent_hash=captured.header.parent_hash,
+            timestamp_ms=now_ms if isinstance(now_ms, int) else None,
+            finalized=finalized is not None and ref.number <= finalized.number,
+            complete=decoded.block.complete,
+            bootstrap=captured.bootstrap,
+            rows=rows,
+        )
+
+    async def _header_at(self, number: int) -> Header:
+        """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for."""
+        delays = backoff(0.1, 3.0)
+        with anyio.move_on_after(MISSING_BLOCK_PATIENCE_S):
+            while True:
+                block_hash = await self._node.block_hash(number)
+                if block_hash is not None:
+                    return await self._header(block_hash)
+                await anyio.sleep(next(delays))
+        raise NodeError(f"{self._node.endpoint} has no block {number}, although its head was said to be above")
+
+    async def _header(self, block_hash: bytes) -> Header:
+        header = self._headers.get(block_hash)
+        if header is None:
+            header = self._headers[block_hash] = await self._node.header(block_hash)
+            while len(self._headers) > HEADERS_KEPT:
+                self._headers.pop(next(iter(self._headers)))
+        return header
+
+    async def _write(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
+        """Commit tickets in order, each transaction a run of those that are ready."""
+        async for first in order:
+            ready: list[BlockRows] = []
+            problem: Exception | None = None
+            ticket: _Ticket | None = first
+            while ticket is not None and problem is None:
+                await ticket.done.wait()
+                problem = ticket.error or self._not_continuing(ticket.rows, ready)
+                if problem is None and ticket.rows is not None:
+                    ready.append(ticket.rows)
+                    ticket = _next_ready(order, ready, self._plan.batch)
+            await self._commit(ready)
+            if problem is not None:
+                raise problem
+
+    def _not_continuing(self, rows: BlockRows | None, ready: Sequence[BlockRows]) -> Reorg | None:
+        """Every block continues the one before it; one that does not ends the run."""
+        tip = ready[-1].ref if ready else self._tip
+        if rows is None or tip is None or (rows.parent_hash == tip.hash and rows.ref.number == tip.number + 1):
+            return None
+        return Reorg(f"block {rows.ref} does not continue {tip}")
+
+    async def _commit(self, ready: Sequence[BlockRows]) -> None:
+        """Write a run of blocks; a cancellation waits until it is committed or has failed."""
+        if not ready:
+            return
+        with self._metrics.step("commit"), anyio.CancelScope(shield=True):
+            try:
+                with anyio.fail_after(self._plan.commit_timeout_s):
+                    written = await self._store.write(ready, self._plan.datasets)
+            except TimeoutError:
+                raise StoreError(f"the database did not commit within {self._plan.commit_timeout_s:g} s") from None
+        self._tip = ready[-1].ref
+        self._measure(ready, written)
+        log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
+        if self._heads.finalized is not None and not ready[-1].finalized:
+            await self._store.mark_finalized(self._heads.finalized)
+
+    def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
+        metrics, last = self._metrics, ready[-1]
+        metrics.blocks.inc(len(ready))
+        metrics.incomplete_blocks.inc(sum(not block.complete for block in ready))
+        for table, count in written.items():
+            metrics.rows.labels(table=table).inc(count)
+        if self._plan.leads:
+            metrics.committed(last.ref.number, (last.timestamp_ms or 0) / 1000)
+            for block in ready:
+                seen_s = self._heads.seen_s.pop(block.ref.number, None)
+                if seen_s is not None:
+                    metrics.head_to_commit_seconds.observe(time.monotonic() - seen_s)
+
+
+def _next_ready(order: MemoryObjectReceiveStream[_Ticket], ready: Sequence[BlockRows], batch: int) -> _Ticket | None:
+    """The next ticket, if there is one at once and the transaction may grow by it."""
+    if len(ready) >= batch or sum(len(block.rows) for block in ready) >= ROWS_PER_COMMIT:
+        return None
+    try:
+        return order.receive_nowait()
+    except (anyio.WouldBlock, anyio.EndOfStream):
+        return None
+
+
+def track(datasets: Sequence[Dataset]) -> Tracked:
+    """What to capture for ``datasets``: each item once."""
+    return Tracked(
+        items=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.items)),
+        reads=tuple(dict.fromkeys([TIMESTAMP, *(item for dataset in datasets for item in dataset.reads)])),
+        parent_reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.parent_reads)),
+    )
+
+
+def _bootstrap_progress(number: int) -> Callable[[int], None]:
+    """A log line every few seconds: the first block can take many minutes on a large chain."""
+    next_s = time.monotonic() + BOOTSTRAP_LOG_S
+
+    def progress(nodes: int) -> None:
+        nonlocal next_s
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + BOOTSTRAP_LOG_S
+            log.info("bootstrap_progress", block=number, trie_nodes=nodes)
+
+    return progress

@@ -1,0 +1,101 @@
+"""The SQL that keeps a declared table, generated from its declaration.
+
+Strings only: ``store`` runs them. Rows travel as one array per column (``unnest``), so each
+statement has the same text whatever the number of rows, and is prepared once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+
+from indexer.schema import Keyed, Log
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+def quoted(names: tuple[str, ...], prefix: str = "") -> str:
+    """A column list, each name quoted (``exists`` is a keyword)."""
+    return ", ".join(f'{prefix}"{name}"' for name in names)
+
+
+def column_types(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The Postgres types of some columns."""
+    return tuple(table.columns[name].type.compile(dialect=_DIALECT) for name in names)
+
+
+def history_columns(table: Keyed) -> tuple[str, ...]:
+    """Columns of a history row in the order of ``merge``'s tuples."""
+    return (*table.keys, "block_number", *table.values, "exists")
+
+
+def current_columns(table: Keyed) -> tuple[str, ...]:
+    """Columns of a current row in the order of ``merge``'s tuples."""
+    return (*table.keys, "block_number", *table.values)
+
+
+def log_columns(table: Log) -> tuple[str, ...]:
+    """Columns of a log row."""
+    return ("block_number", *table.keys, *table.values)
+
+
+def _unnest(table: Keyed, names: tuple[str, ...]) -> str:
+    types = column_types(table.current, names)
+    return "unnest(" + ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(types, 1)) + ")"
+
+
+def _same_key(table: Keyed, left: str, right: str) -> str:
+    return " AND ".join(f'{left}."{key}" = {right}."{key}"' for key in table.keys)
+
+
+@lru_cache(maxsize=256)
+def select_current(table_name: str, table: Keyed) -> str:
+    """Current rows of the given keys: keys, then values. One array per key column."""
+    return (
+        f"SELECT {quoted(table.keys, 'x.')}, {quoted(table.values, 'x.')} FROM {table_name} x "
+        f"JOIN {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) ON {_same_key(table, 'x', 'asked')}"
+    )
+
+
+@lru_cache(maxsize=256)
+def upsert_current(table_name: str, table: Keyed) -> str:
+    """Insert or replace current rows. One array per column of ``current_columns``."""
+    columns = current_columns(table)
+    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
+    return (
+        f"INSERT INTO {table_name} ({quoted(columns)}) SELECT * FROM {_unnest(table, columns)} "
+        f"ON CONFLICT ({quoted(table.keys)}) DO UPDATE SET {replaced}"
+    )
+
+
+@lru_cache(maxsize=256)
+def delete_current(table_name: str, table: Keyed) -> str:
+    """Delete current rows. One array per key column."""
+    return (
+        f"DELETE FROM {table_name} x USING {_unnest(table, table.keys)} AS gone({quoted(table.keys)}) "
+        f"WHERE {_same_key(table, 'x', 'gone')}"
+    )
+
+
+def touched_since(table: Keyed) -> str:
+    """Keys with a change above block $1."""
+    return f"SELECT DISTINCT {quoted(table.keys)} FROM {table.history.name} WHERE block_number > $1"
+
+
+def rebuild_current(table: Keyed) -> str:
+    """Insert the latest row of each given key from the history, where it exists. One array per key column."""
+    columns = current_columns(table)
+    return (
+        f"INSERT INTO {table.current.name} ({quoted(columns)}) "
+        f"SELECT {quoted(columns)} FROM ("
+        f"SELECT DISTINCT ON ({quoted(table.keys, 'h.')}) h.* FROM {table.history.name} h "
+        f"JOIN {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) ON {_same_key(table, 'h', 'asked')} "
+        f"ORDER BY {quoted(table.keys, 'h.')}, h.block_number DESC) latest WHERE latest.exists"
+    )
+
+
+def delete_above(table: Table) -> str:
+    """Delete what a history or log says of blocks above $1."""
+    return f"DELETE FROM {table.name} WHERE block_number > $1"
