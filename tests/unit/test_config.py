@@ -1,0 +1,216 @@
+"""Settings: order of precedence, one clear line for every mistake, no secret in a log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from indexer import config
+from indexer.errors import ConfigError
+
+
+def refusal(**flags: object) -> str:
+    """The one line that the start stops with."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(flags)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_without_anything_it_follows_finality_on_finney() -> None:
+    settings = config.load()
+    assert settings.network == ("finney",)
+    assert settings.follow == "finalized"
+    assert settings.start == "latest"
+    assert settings.database_url is None
+    assert settings.endpoints[0] == "wss://entrypoint-finney.opentensor.ai:443"
+    assert len(settings.endpoints) == 3
+    assert settings.genesis_hash is not None
+    assert settings.genesis_hash.hex().startswith("2f0555cc")
+
+
+def test_flag_wins_over_environment_wins_over_file_wins_over_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "indexer.toml"
+    file.write_text('workers = 5\nbatch = 6\nwindow = 70\nnetwork = ["test"]\n')
+    monkeypatch.setenv("INDEXER_CONFIG", str(file))
+    monkeypatch.setenv("INDEXER_BATCH", "7")
+    monkeypatch.setenv("INDEXER_WINDOW", "71")
+    settings = config.load({"window": 72, "stop": None, "network": ()})
+    assert (settings.workers, settings.batch, settings.window, settings.rpc_timeout_s) == (5, 7, 72, 30.0)
+    assert settings.network == ("test",)
+
+
+def test_config_flag_wins_over_the_file_named_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, workers in (("a", 5), ("b", 6)):
+        (tmp_path / name).write_text(f"workers = {workers}")
+    monkeypatch.setenv("INDEXER_CONFIG", str(tmp_path / "a"))
+    assert config.load({"config": tmp_path / "b"}).workers == 6
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.load().workers = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (
+            {"network": "finey"},
+            "--network 'finey': 'finey' is neither a known network nor a ws:// or wss:// URL (did you mean finney?)",
+        ),
+        ({"network": "http://localhost:9944"}, "--network: 'http://localhost:9944' is neither a known network"),
+        ({"network": ("finney", "test")}, "--network: finney, test are different chains"),
+        ({"network": " , "}, "--network ' , ': names no network"),
+        ({"start": "newest"}, "--start 'newest': is neither a block number nor 'latest' nor 'genesis'"),
+        ({"start": -1}, "--start -1: is neither a block number"),
+        ({"start": 9, "stop": 8}, "stop (8) lies before start (9)"),
+        ({"follow": "safe"}, "--follow 'safe': Input should be 'finalized' or 'best'"),
+        ({"workers": 0}, "--workers 0: Input should be greater than or equal to 1"),
+        ({"workers": 65}, "window (64) is less than workers (65)"),
+        ({"metrics_address": "9477"}, "--metrics-address '9477': is neither host:port nor 'off'"),
+        ({"database_url": "mysql://u:secret@h/d"}, "--database-url: is not of the form postgresql://"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_flag(flags: dict[str, object], line: str) -> None:
+    assert refusal(**flags).startswith(line)
+
+
+def test_a_wrong_value_in_the_environment_is_named_as_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEXER_WORKERS", "many")
+    assert refusal().startswith("INDEXER_WORKERS 'many': ")
+
+
+def test_a_wrong_value_in_the_file_is_named_with_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("workers = 'many'")
+    assert refusal(config=file).startswith(f"{file}: workers 'many': ")
+
+
+def test_a_misspelt_variable_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEXER_NETWROK", "test")
+    assert refusal() == "INDEXER_NETWROK is not a variable of the indexer (did you mean INDEXER_NETWORK?)"
+
+
+def test_a_misspelt_key_in_the_file_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("netwrok = 'test'")
+    assert refusal(config=file) == f"{file}: netwrok is not an option of the indexer (did you mean network?)"
+
+
+@pytest.mark.parametrize("text", ["workers = ", b"\xff\xfe"], ids=["no toml", "no text"])
+def test_an_unreadable_file_stops_the_start(tmp_path: Path, text: str | bytes) -> None:
+    file = tmp_path / "x.toml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    assert refusal(config=file).startswith(f"cannot read the configuration file {file}: ")
+
+
+def test_an_absent_file_stops_the_start(tmp_path: Path) -> None:
+    assert "cannot read the configuration file" in refusal(config=tmp_path / "absent.toml")
+
+
+def test_variables_that_kubernetes_adds_for_a_service_named_indexer_are_not_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (
+        "INDEXER_SERVICE_HOST",
+        "INDEXER_SERVICE_PORT",
+        "INDEXER_SERVICE_PORT_METRICS",
+        "INDEXER_PORT",
+        "INDEXER_PORT_9477_TCP",
+        "INDEXER_PORT_9477_TCP_ADDR",
+    ):
+        monkeypatch.setenv(name, "10.0.0.1")
+    assert config.load().workers == 4
+
+
+def test_lists_may_be_repeated_or_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEXER_DATASETS", "balances, stake")
+    settings = config.load({"network": ("ws://10.0.0.5:9944", "finney,local")})
+    assert settings.datasets == ("balances", "stake")
+    assert settings.endpoints == (
+        "ws://10.0.0.5:9944",
+        *config.NETWORKS["finney"].endpoints,
+        "ws://127.0.0.1:9944",
+    )
+    assert settings.genesis_hash == config.NETWORKS["finney"].genesis_hash
+
+
+def test_an_own_node_has_no_known_genesis_and_no_archive() -> None:
+    settings = config.load({"network": "ws://10.0.0.5:9944"})
+    assert settings.genesis_hash is None
+    assert settings.archive_endpoints == ()
+    assert config.load({"network": "ws://a", "archive": "ws://b"}).archive_endpoints == ("ws://b",)
+
+
+@pytest.mark.realdata
+def test_the_test_networks_genesis_hash_is_that_of_its_recorded_genesis(realdata: Path) -> None:
+    recorded = json.loads((realdata / "testfinney_genesis.json").read_text())["genesis_hash"]
+    assert config.load({"network": "test"}).genesis_hash == bytes.fromhex(recorded.removeprefix("0x"))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h:5432/d", "postgresql://u:***@h:5432/d"),
+        ("postgresql://u:s%40cret@h1:1,h2:2/d?sslmode=require", "postgresql://u:***@h1:1,h2:2/d?sslmode=require"),
+        ("postgresql://h/d?user=u&password=secret", "postgresql://h/d?user=***&password=***"),
+        ("wss://node.example/?api_key=secret", "wss://node.example/?api_key=***"),
+        ("wss://node.example/v1/0123456789abcdef0123secret", "wss://node.example/v1/***"),
+        ("ws://127.0.0.1:9944", "ws://127.0.0.1:9944"),
+    ],
+)
+def test_secrets_in_urls_are_not_shown(url: str, shown: str) -> None:
+    assert config.redact(url) == shown
+
+
+def test_neither_log_nor_repr_nor_refusal_shows_a_secret() -> None:
+    settings = config.load(
+        {
+            "database_url": "postgresql://u:secret@h/d",
+            "network": "wss://u:secret@n/?token=secret",
+            "archive": "wss://a/?key=secret",
+        }
+    )
+    assert "secret" not in json.dumps(settings.redacted())
+    assert "secret" not in repr(settings)
+    assert "secret" not in refusal(network="https://u:secret@n")
+    assert "secret" not in refusal(archive="https://u:secret@n")
+    assert settings.redacted()["network"] == ["wss://u:***@n/?token=***"]
+
+
+def test_metrics_can_be_switched_off() -> None:
+    assert config.load({"metrics_address": "off"}).metrics_address is None
+    assert config.load().metrics_address == "127.0.0.1:9477"
+
+
+def test_data_lie_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert config.load().data_dir == tmp_path / "bittensor-indexer"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config.load().data_dir == tmp_path / ".local" / "share" / "bittensor-indexer"
+
+
+def test_data_of_root_lie_where_an_unprivileged_postgres_can_reach_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    tmp_path.chmod(0o700)
+    assert config.load().data_dir == Path("/var/lib/bittensor-indexer")
+
+
+def test_every_option_says_what_it_is() -> None:
+    for name, field in config.Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+        assert not name.endswith("_s") or field.description.startswith("Seconds"), name
