@@ -32,13 +32,12 @@ STANDBY_POLL_S = 2.0
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[str]:
-    """URL of the configured database, migrated; the embedded one runs as long as the context."""
-    async with AsyncExitStack() as stack:
-        url = settings.database_url
-        if url is None:
-            url = await stack.enter_async_context(embedded.postgres(settings.data_dir))
-            log.info("embedded_postgres", data_dir=str(settings.data_dir))
-        await migrate.upgrade(url)
+    """URL of the configured database; the embedded one runs as long as the context."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    async with embedded.postgres(settings.data_dir) as url:
+        log.info("embedded_postgres", data_dir=str(settings.data_dir))
         yield url
 
 
@@ -50,7 +49,7 @@ def chosen(settings: Settings) -> tuple[Dataset, ...]:
 
 
 async def serve(settings: Settings) -> None:
-    """Index until a signal or ``settings.stop``. Raises ``Fatal`` (its exit code tells which) if a person has to act."""
+    """Index until a signal or ``settings.stop``. Raises ``Fatal`` if a person has to act."""
     wanted = chosen(settings)
     metrics = Metrics(follow=settings.follow, ready_lag_s=settings.ready_lag_s)
     stopping = anyio.Event()
@@ -85,11 +84,12 @@ async def _supervise(
     """Run after run until one ends as wished; the pause between them grows until a run commits something."""
     delays = backoff()
     cache = NodeCache(NODE_CACHE_BYTES)
-    failures_before_contact = 0
-    contact = False
+    failures = 0
+    known_good = False
     while True:
         run: Run | None = None
         try:
+            await migrate.upgrade(url)
             async with (
                 open_store(url) as store,
                 open_node(
@@ -102,7 +102,7 @@ async def _supervise(
                 metrics.condition("database", True)
                 await _take_lock(settings, store, metrics, stopping)
                 run = Run(settings, wanted, node, store, cache, metrics, stopping)
-                contact = contact or bool(await store.cursors())
+                known_good = known_good or bool(await store.cursors())
                 await run.execute()
                 return
         except (IndexerError, BaseExceptionGroup) as error:
@@ -113,11 +113,11 @@ async def _supervise(
                 raise cause from None
         if stopping.is_set():
             return
-        contact = contact or (run is not None and run.connected)
-        if isinstance(cause, NodeError) and not contact:
-            failures_before_contact += 1
-            if failures_before_contact >= FIRST_CONTACT_TRIES:
-                raise ConfigError(f"{cause}; check --network, or see the indexer at work without one: make demo")
+        known_good = known_good or (run is not None and run.connected)
+        failures += 1
+        if not known_good and failures >= FIRST_CONTACT_TRIES:
+            # Nothing has ever worked with these settings: a person is waiting for an answer.
+            raise _hopeless(cause)
         if run is not None and run.progressed:
             delays = backoff()
         metrics.condition("database" if not isinstance(cause, NodeError) else "node", False, str(cause))
@@ -127,6 +127,13 @@ async def _supervise(
         with anyio.move_on_after(delay_s):
             await stopping.wait()
             return
+
+
+def _hopeless(cause: IndexerError) -> Fatal:
+    """What to tell after the first tries of a new set-up have failed."""
+    if isinstance(cause, NodeError):
+        return ConfigError(f"{cause}; check --network, or see the indexer at work without a network: make demo")
+    return ConfigError(f"{cause}; check --database-url, or leave it out to use the embedded Postgres")
 
 
 async def _take_lock(settings: Settings, store: Store, metrics: Metrics, stopping: anyio.Event) -> None:

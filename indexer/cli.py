@@ -1,0 +1,225 @@
+"""The commands. Parses, calls, prints; every decision lies in the modules it calls.
+
+The options of ``run`` are made from ``config.Settings``, so an option is declared in one place. An
+``IndexerError`` ends a command with one line and its exit code, never with a traceback.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import click
+import typer
+from rich.console import Console
+
+from indexer import __version__, config, daemon, inspection, logs
+from indexer.errors import EXIT_USAGE, ConfigError, IndexerError, root_cause
+
+app = typer.Typer(
+    name="indexer",
+    help="Follows the Bittensor chain and keeps every balance, delegation and hyperparameter in Postgres, "
+    "as of every block, proven complete.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+
+DATABASE_OPTIONS = ("config", "data_dir", "database_url", "log_format", "log_level")
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the settings' options of these names (all if none) and hand it the loaded ``Settings``."""
+    fields = {name: field for name, field in config.Settings.model_fields.items() if not names or name in names}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+        made = []
+        for name, field in fields.items():
+            flag, variable = name.replace("_", "-"), f"{config.ENV_PREFIX}{name.upper()}"
+            help_text = f"{field.description} [env: {variable}]"
+            if field.annotation is bool:
+                kind: Any = Annotated[bool | None, typer.Option(f"--{flag}/--no-{flag}", help=help_text)]
+            elif name in ("network", "datasets"):
+                kind = Annotated[list[str] | None, typer.Option(f"--{flag}", help=help_text)]
+            else:
+                kind = Annotated[str | None, typer.Option(f"--{flag}", help=help_text)]
+            made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+
+        def wrapped(*args: Any, **options: Any) -> None:
+            given = {name: options.pop(name) for name in fields}
+            given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+            settings = config.load(given)
+            logs.set_up(settings.log_format, settings.log_level)
+            command(*args, settings=settings, **options)
+
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        wrapped.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
+        return wrapped
+
+    return decorate
+
+
+@app.command()
+@with_settings()
+def run(settings: config.Settings) -> None:
+    """Follow the chain and write the database, until stopped.
+
+    Starts again where it stopped. SIGTERM or Ctrl-C finishes the blocks in hand and exits with 0.
+
+    Exit codes: 0 done or stopped, 2 wrong usage or configuration, 3 wrong chain, 4 another instance
+    writes and --standby was not given, 5 a block cannot be decoded.
+    """
+    anyio.run(daemon.serve, settings)
+
+
+@app.command()
+@with_settings(*DATABASE_OPTIONS)
+def status(
+    settings: config.Settings,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Show how far each dataset is committed, which ranges are covered and complete, and the lag."""
+    report = anyio.run(inspection.status, settings)
+    if json:
+        sys.stdout.write(inspection.as_json(report) + "\n")
+    else:
+        out.print(inspection.as_table(report))
+
+
+@app.command()
+@with_settings("network", "rpc_timeout_s", "archive", *DATABASE_OPTIONS)
+def check(settings: config.Settings) -> None:
+    """Check the configuration, the node and the database, without changing anything."""
+    findings = anyio.run(inspection.check, settings)
+    for finding in findings:
+        out.print(f"[{'green' if finding.good else 'red'}]{'ok' if finding.good else 'no'}[/] {finding.text}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(EXIT_USAGE)
+
+
+@app.command()
+@with_settings(*DATABASE_OPTIONS)
+def migrate(settings: config.Settings) -> None:
+    """Bring the database's tables, views and functions up to this version's. `run` does it by itself."""
+    revision = anyio.run(inspection.migrated, settings)
+    out.print(f"the database is at revision {revision}")
+
+
+@app.command()
+@with_settings(*DATABASE_OPTIONS)
+def rewind(
+    settings: config.Settings,
+    block: Annotated[int, typer.Argument(help="Last block to keep.", min=0)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget every block above BLOCK; `run` then indexes them again."""
+    if not yes:
+        typer.confirm(f"Delete everything above block {block} from the database?", abort=True)
+    outcome = anyio.run(inspection.rewind, settings, block)
+    out.print(outcome)
+
+
+@app.command()
+def schema() -> None:
+    """Print the documentation of every table, view and function (SCHEMA.md)."""
+    from indexer import schema_doc
+
+    sys.stdout.write(schema_doc.as_markdown())
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@with_settings(*DATABASE_OPTIONS)
+def psql(
+    settings: config.Settings,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql, after --.")] = None,
+) -> None:
+    """Open psql on the configured database; the embedded one is started for the time if need be."""
+    raise typer.Exit(anyio.run(inspection.psql, settings, arguments or []))
+
+
+@app.command()
+def devchain(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 9944,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="Seed of the simulated activity: the same seed, the same chain.")] = 1,
+    block_time: Annotated[
+        float | None, typer.Option(help="Seconds per block; 0: all blocks exist at once. Default 12, with --replay 0.")
+    ] = None,
+    blocks: Annotated[int | None, typer.Option(help="Make this many blocks, then only serve.", min=0)] = None,
+    replay: Annotated[Path | None, typer.Option(help="Serve a recorded tape (.jsonl.gz) instead.")] = None,
+    metadata: Annotated[Path | None, typer.Option(help="Folder of the tape's metadata, specN.vM.scale.")] = None,
+) -> None:
+    """Serve a simulated Bittensor chain over a node's JSON-RPC, for trying things without a network."""
+    from indexer import playground
+
+    logs.set_up()
+    chain = playground.chain(seed=seed, replay=replay, metadata=metadata)
+    every_s = block_time if block_time is not None else (0.0 if replay else 12.0)
+    anyio.run(partial(playground.serve, chain, host, port, block_time_s=every_s, blocks=blocks))
+
+
+@app.command()
+def demo(
+    blocks: Annotated[
+        int | None, typer.Option(help="Stop by itself after this many blocks. Default: at Ctrl-C.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated activity.")] = 1,
+    block_time: Annotated[float, typer.Option(help="Seconds per block.", min=0.05)] = 1.0,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Keep the demo's database here. Default: a temporary folder."),
+    ] = None,
+) -> None:
+    """See it work: a simulated chain, an embedded Postgres and the indexer, with a live status and sample SQL."""
+    from indexer import demo as show
+
+    anyio.run(partial(show.run, blocks=blocks, seed=seed, block_time_s=block_time, data_dir=data_dir))
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        out.print(f"bittensor-indexer {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    try:
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.exceptions.Abort:
+        complaints.print("aborted")
+        return 1
+    except click.ClickException as wrong:
+        wrong.show()
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return 130
+    except (IndexerError, BaseExceptionGroup) as error:
+        cause = root_cause(error)
+        if not isinstance(cause, IndexerError):
+            raise
+        complaints.print(f"[bold red]error:[/] {_plain(str(cause))}")
+        return getattr(cause, "exit_code", ConfigError.exit_code)
+
+
+def _plain(text: str) -> str:
+    """One line, with nothing rich would take for markup."""
+    return " ".join(text.split()).replace("[", "\\[")

@@ -1,0 +1,243 @@
+"""What a person asks of an indexer from beside it: status, check, rewind, psql.
+
+Reads through SQL what the daemon committed and asks a node what it is; only ``rewind`` and
+``migrated`` change anything, under the writer lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import anyio
+import asyncpg
+from rich.table import Table
+
+from indexer import daemon, datasets, embedded, migrate
+from indexer.capture import EVENTS, item_prefix
+from indexer.config import Settings, redact
+from indexer.errors import ConfigError, IndexerError, root_cause
+from indexer.model import BlockRef
+from indexer.node import open_node
+from indexer.store import mapped_errors, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStatus:
+    """How far one dataset is."""
+
+    dataset: str
+    start_block: int
+    committed_block: int
+    committed_hash: str
+    finalized_block: int | None
+    committed_at: str
+    complete_blocks: int
+    incomplete_blocks: int
+    ranges: tuple[tuple[int, int, bool], ...]
+    """(first block, last block, complete)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a database."""
+
+    chain: str
+    genesis_hash: str
+    spec_version: int | None
+    block_time: str | None
+    """Time of the last committed block."""
+    lag_seconds: float | None
+    """Seconds since then."""
+    datasets: tuple[DatasetStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that ``check`` looked at."""
+
+    good: bool
+    text: str
+
+
+@asynccontextmanager
+async def _existing_database(settings: Settings) -> AsyncIterator[str]:
+    """URL of the database; refuses to make one where there is none."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    if not (settings.data_dir / "postgres").exists():
+        raise ConfigError(
+            f"there is no database under {settings.data_dir} yet: `indexer run` makes one; "
+            "or name another place with --data-dir or --database-url"
+        )
+    async with embedded.postgres(settings.data_dir) as url:
+        yield url
+
+
+async def status(settings: Settings) -> Status:
+    """The state of the configured database. Raises ``ConfigError`` if there is none of ours."""
+    async with _existing_database(settings) as url:
+        await migrate.check(url)
+        with mapped_errors("read the status"):
+            connection = await asyncpg.connect(url)
+            try:
+                return await _status(connection)
+            finally:
+                await connection.close()
+
+
+async def _status(connection: asyncpg.Connection[asyncpg.Record]) -> Status:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        chain = await connection.fetchrow("SELECT name, genesis_hash FROM chain")
+        cursors = await connection.fetch("SELECT * FROM cursors ORDER BY dataset")
+        coverage = await connection.fetch("SELECT * FROM coverage ORDER BY dataset, first_block")
+        last = await connection.fetchrow(
+            "SELECT timestamp, spec_version FROM blocks ORDER BY block_number DESC LIMIT 1"
+        )
+    if chain is None:
+        raise ConfigError("the database is ours but empty: no run has reached a node yet")
+    rows = []
+    for cursor in cursors:
+        ranges = tuple(
+            (row["first_block"], row["last_block"], row["complete"])
+            for row in coverage
+            if row["dataset"] == cursor["dataset"]
+        )
+        rows.append(
+            DatasetStatus(
+                dataset=cursor["dataset"],
+                start_block=cursor["start_block"],
+                committed_block=cursor["block_number"],
+                committed_hash="0x" + cursor["block_hash"].hex(),
+                finalized_block=cursor["finalized_block"],
+                committed_at=cursor["committed_at"].isoformat(),
+                complete_blocks=sum(end - start + 1 for start, end, complete in ranges if complete),
+                incomplete_blocks=sum(end - start + 1 for start, end, complete in ranges if not complete),
+                ranges=ranges,
+            )
+        )
+    time = last["timestamp"] if last else None
+    return Status(
+        chain=chain["name"],
+        genesis_hash="0x" + chain["genesis_hash"].hex(),
+        spec_version=last["spec_version"] if last else None,
+        block_time=time.isoformat() if time else None,
+        lag_seconds=round((datetime.now(UTC) - time).total_seconds(), 3) if time else None,
+        datasets=tuple(rows),
+    )
+
+
+def as_json(report: Status) -> str:
+    """The status as one JSON object."""
+    return json.dumps(asdict(report), indent=2)
+
+
+def as_table(report: Status) -> Table:
+    """The status as a person reads it."""
+    lag = "no block yet" if report.lag_seconds is None else f"{report.lag_seconds:,.0f} s behind the clock"
+    title = f"{report.chain} ({report.genesis_hash[:10]}…), runtime {report.spec_version}, {lag}"
+    table = Table(title=title, title_justify="left")
+    for name in ("dataset", "from block", "committed", "finalized", "complete", "incomplete", "ranges"):
+        table.add_column(name, justify="left" if name in ("dataset", "ranges") else "right")
+    for row in report.datasets:
+        ranges = ", ".join(f"{a}-{b}{'' if complete else ' (incomplete)'}" for a, b, complete in row.ranges)
+        table.add_row(
+            row.dataset, str(row.start_block), str(row.committed_block), str(row.finalized_block or "-"),
+            str(row.complete_blocks), str(row.incomplete_blocks), ranges,
+        )  # fmt: skip
+    return table
+
+
+async def check(settings: Settings) -> list[Finding]:
+    """Look at the node and the database as ``run`` would, changing neither."""
+    findings = [Finding(True, f"configuration: network {', '.join(map(redact, settings.network))}")]
+    try:
+        findings += await _check_node(settings)
+    except (IndexerError, BaseExceptionGroup) as error:
+        findings.append(_failure("node", error))
+    try:
+        async with _existing_database(settings) as url:
+            revision = await migrate.current(url)
+            state = "empty, `indexer run` will fill it" if revision is None else f"at revision {revision}"
+            if revision not in (None, migrate.expected()):
+                state += f", `indexer migrate` or `run` will bring it to {migrate.expected()}"
+            findings.append(Finding(True, f"database: {redact(url)} is {state}"))
+    except (IndexerError, BaseExceptionGroup) as error:
+        findings.append(_failure("database", error))
+    return findings
+
+
+def _failure(what: str, error: BaseException) -> Finding:
+    cause = root_cause(error)
+    if not isinstance(cause, IndexerError):
+        raise error
+    return Finding(False, f"{what}: {cause}")
+
+
+async def _check_node(settings: Settings) -> list[Finding]:
+    async with open_node(settings.endpoints, timeout_s=settings.rpc_timeout_s) as node:
+        name, prefix = await node.chain()
+        genesis = await node.block_hash(0) or b""
+        finalized, best = await node.finalized(), await node.best()
+        expected = settings.genesis_hash
+        right = expected is None or expected == genesis
+        found = [
+            Finding(right, f"node: {redact(node.endpoint)} is {name}, genesis 0x{genesis.hex()}, SS58 prefix {prefix}"),
+            Finding(True, f"heads: best {best.number}, finalized {finalized.number}"),
+        ]
+        try:
+            nodes, _ = await node.read_proof([item_prefix(EVENTS)], finalized.hash)
+            header = await node.header(finalized.hash)
+            proven = header.state_root in nodes
+            found.append(
+                Finding(proven, f"read proofs: served, {'lead' if proven else 'do not lead'} to the state root")
+            )
+        except IndexerError as error:
+            found.append(Finding(False, f"read proofs: {error}; completeness cannot be proven over this endpoint"))
+        return found
+
+
+async def migrated(settings: Settings) -> str:
+    """Migrate the configured database; returns its revision."""
+    async with daemon.database(settings) as url:
+        await migrate.upgrade(url)
+        return migrate.expected()
+
+
+async def rewind(settings: Settings, block: int) -> str:
+    """Forget every block above ``block``; returns what was done."""
+    async with _existing_database(settings) as url:
+        await migrate.check(url)
+        async with open_store(url) as store:
+            await store.lock_writer()
+            cursors = await store.cursors()
+            if not cursors:
+                return "nothing is indexed yet"
+            tip = max(cursor.block.number for cursor in cursors.values())
+            first = max(cursor.start_block for cursor in cursors.values())
+            if block >= tip:
+                return f"nothing to do: the last committed block is {tip}"
+            block_hash = await store.block_hash(block)
+            if block_hash is None or block < first:
+                raise ConfigError(f"block {block} is not indexed: the earliest block to rewind to is {first}")
+            await store.rewind(BlockRef(block, block_hash), datasets.load(list(cursors)))
+            return f"rewound from block {tip} to {block}"
+
+
+async def psql(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run psql on the configured database, the terminal handed over; returns its exit code."""
+    program = shutil.which("psql") or str(embedded.psql_binary())
+    async with _existing_database(settings) as url:
+        parts = urlsplit(url)
+        secret = {"PGPASSWORD": unquote(parts.password)} if parts.password else {}
+        address = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")))
+        command = [program, "-d", address, *arguments]  # without the password: anyone may list processes
+        process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env={**os.environ, **secret})
+        return await process.wait()

@@ -1,0 +1,42 @@
+"""The simulated chain as the commands ``devchain`` and ``demo`` start it.
+
+The only module of the product that imports ``devchain``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from indexer.devchain.chain import Chain
+from indexer.devchain.heartbeat import serve as serve_chain
+from indexer.devchain.tape import load_tape
+from indexer.errors import ConfigError
+
+_console = Console(highlight=False)
+
+
+def chain(*, seed: int, replay: Path | None, metadata: Path | None) -> Chain:
+    """A seeded simulated chain, or the recorded one in ``replay``. Raises ``ConfigError`` for a tape that is none."""
+    if replay is None and metadata is not None:
+        raise ConfigError("--metadata goes with --replay: the simulated chain declares its own runtimes")
+    if replay is not None:
+        if metadata is None:
+            raise ConfigError("--replay needs --metadata: the folder with the metadata of the tape's runtimes")
+        return load_tape(replay, metadata)
+    from indexer.devchain.simulation import simulated_chain
+
+    return simulated_chain(seed)
+
+
+async def serve(chain: Chain, host: str, port: int, *, block_time_s: float, blocks: int | None) -> None:
+    """Serve until stopped. Raises ``ConfigError`` if the port is taken."""
+
+    def ready(bound: int) -> None:
+        _console.print(f"serving on ws://{host}:{bound} — follow it with: indexer run --network ws://{host}:{bound}")
+
+    try:
+        await serve_chain(chain, host, port, block_time_s=block_time_s, blocks=blocks, ready=ready)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
