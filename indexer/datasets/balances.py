@@ -54,8 +54,7 @@ ISSUANCE = keyed(
         )
     ],
     values=[rao("amount", "Amount in rao.")],
-    comment="Totals of the network: the issuance as the Subtensor pallet and as the Balances pallet count it, "
-    "and TAO in pools.",
+    comment="Totals of the network: issuance as two pallets count it, and TAO in pools.",
 )
 
 _KNOWN = frozenset(BALANCES.values) - {"other"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Index, not_
+from sqlalchemy import Index, text
 
 from indexer.datasets._values import blob, located, whole
 from indexer.datasets.base import Dataset, RuntimeView
@@ -79,7 +79,7 @@ COLDKEY_STAKES = keyed(
 Index(
     "stake_shares_history_removed_idx",
     STAKE_SHARES.history.c.block_number,
-    postgresql_where=not_(STAKE_SHARES.history.c.exists),
+    postgresql_where=text('NOT "exists"'),
 )
 
 

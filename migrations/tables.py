@@ -1,0 +1,73 @@
+"""The shapes of tables that revisions create, so that a revision says only what is particular.
+
+Frozen: a change of these functions would change what old revisions did. New shapes get new functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+ACCOUNT = HASH = sa.LargeBinary(32)
+RAO = INTEGER = sa.BigInteger()
+NETUID = SPEC = sa.Integer()
+NUMBER = sa.Numeric()
+FLAG = sa.Boolean()
+TEXT = sa.Text()
+JSON = JSONB()
+RAW = sa.LargeBinary()
+TIME = sa.DateTime(timezone=True)
+
+Columns = Sequence[tuple[str, sa.types.TypeEngine[Any], str]]
+"""(name, type, comment)."""
+
+
+def create_plain(name: str, comment: str, keys: Columns, values: Columns, *, nullable: Sequence[str] = ()) -> None:
+    """A table with a primary key; its other columns are NOT NULL but those in ``nullable``."""
+    op.create_table(
+        name,
+        *_columns(keys, primary_key=True),
+        *(sa.Column(n, kind, nullable=n in nullable, comment=text) for n, kind, text in values),
+        comment=comment,
+    )
+
+
+def create_keyed(
+    name: str, history: str, comment: str, keys: Columns, values: Columns, *, indexes: Sequence[Sequence[str]] = ()
+) -> None:
+    """A table of current rows and its history of changes, with the indexes of both."""
+    op.create_table(
+        name,
+        *_columns(keys, primary_key=True),
+        *_columns(values),
+        sa.Column("block_number", INTEGER, nullable=False, comment="Block that gave the row its present values."),
+        comment=comment,
+    )
+    since = "First block with these values; they hold until the key's next row."
+    op.create_table(
+        history,
+        *_columns(keys, primary_key=True),
+        sa.Column("block_number", INTEGER, primary_key=True, autoincrement=False, comment=since),
+        *_columns(values),
+        sa.Column("exists", FLAG, nullable=False, comment="False: the key was removed at this block."),
+        comment=f"{comment} One row per change.",
+    )
+    _index(history, "block_number")
+    for columns in indexes:
+        _index(name, *columns)
+        _index(history, *columns, "block_number")
+
+
+def _columns(columns: Columns, *, primary_key: bool = False) -> list[sa.Column[Any]]:
+    return [
+        sa.Column(name, kind, primary_key=primary_key, nullable=not primary_key, autoincrement=False, comment=text)
+        for name, kind, text in columns
+    ]
+
+
+def _index(table: str, *columns: str) -> None:
+    op.create_index(f"{table}_{'_'.join(columns)}_idx", table, columns)
