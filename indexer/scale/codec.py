@@ -48,11 +48,17 @@ class Codec:
         return encode.encode(self.registry, type_id, value)
 
     def check(self, type_ids: set[int]) -> int:
-        """Compile these types and every type inside them, all cases included; gives their number."""
+        """Compile these types and every type inside them, all cases included; gives their number.
+
+        Raises ``DecodeError`` if one cannot be compiled.
+        """
         seen, waiting = set(type_ids), list(type_ids)
         while waiting:
             type_id = waiting.pop()
-            self._compiler.check(type_id)
+            try:
+                self._compiler.check(type_id)
+            except RecursionError:
+                raise DecodeError("type nests too deep to compile", path=self.registry.name(type_id)) from None
             new = set(self.registry.references(type_id)) - seen
             seen |= new
             waiting += new

@@ -89,7 +89,10 @@ class Compiler:
                     waiting.append(sources[name])
         for function in sources.values():
             self._namespace.update(function.constants)
-        exec("\n\n".join(function.text() for function in sources.values()), self._namespace)
+        try:
+            exec("\n\n".join(function.text() for function in sources.values()), self._namespace)
+        except SyntaxError as error:
+            raise RecursionError("a type nests deeper than Python's parser can follow") from error
 
     def _case_table(self, type_id: int) -> list[Decoder]:
         """The decoders of an enum's cases by discriminant; each is compiled when first called."""

@@ -1,33 +1,17 @@
 """Runtime metadata V14, V15 and V16, read into one shape.
 
 Owns the byte layout of the three versions (crate frame-metadata, ``v14.rs``, ``v15.rs``, ``v16.rs``)
-and nothing of their meaning. Documentation and deprecation notes are read over, not kept.
+and nothing of their meaning; ``registry_reader`` reads the types, which are the same in all. Documentation and deprecation notes are read over, not kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import count
 
 from indexer.errors import DecodeError
-from indexer.scale.reader import Reader
-from indexer.scale.registry import (
-    PRIMITIVES,
-    Array,
-    BitSequence,
-    Case,
-    Compact,
-    Composite,
-    Definition,
-    Field,
-    Primitive,
-    Registry,
-    Sequence,
-    Tuple,
-    Type,
-    Variant,
-)
+from indexer.scale.registry import Registry
+from indexer.scale.registry_reader import RegistryReader
 
 HASHERS = ("Blake2_128", "Blake2_256", "Blake2_128Concat", "Twox128", "Twox256", "Twox64Concat", "Identity")
 """In the order of frame-metadata's ``StorageHasher``."""
@@ -128,26 +112,15 @@ def parse(raw: bytes) -> Metadata:
     return Metadata(version, registry, pallets, extrinsic, apis)
 
 
-class _MetadataReader(Reader):
+class _MetadataReader(RegistryReader):
     """The parts of metadata, each a method that reads one of them."""
 
-    __slots__ = ("deprecations", "highest_type_id")
+    __slots__ = ("deprecations",)
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
-        self.highest_type_id = 0
         self.deprecations = False
         """Whether items carry deprecation notes (V16)."""
-
-    def type_id(self) -> int:
-        type_id = self.compact()
-        if type_id > self.highest_type_id:
-            self.highest_type_id = type_id
-        return type_id
-
-    def docs(self) -> None:
-        for _ in range(self.length(1)):
-            self.octets()
 
     def deprecation(self) -> None:
         """``ItemDeprecationInfo`` or ``VariantDeprecationInfo``: none, without a note, with note and since."""
@@ -161,57 +134,6 @@ class _MetadataReader(Reader):
             for _ in range(self.length(2)):
                 self.u8()
                 self.deprecation()
-
-    # The type registry, the same in all versions.
-
-    def types(self) -> tuple[Type, ...]:
-        numbers = count()
-
-        def numbered() -> Type:
-            start, number = self.offset, next(numbers)
-            if self.compact() != number:
-                raise self.refuse(f"types are not numbered in order at {number}", start)
-            return self.type()
-
-        return self.many(numbered)
-
-    def type(self) -> Type:
-        path = self.many(self.text)
-        params = self.many(lambda: (self.text(), self.option(self.type_id)))
-        kind = Type(path, params, self.definition())
-        self.docs()
-        return kind
-
-    def definition(self) -> Definition:
-        match self.tag(8):
-            case 0:
-                return Composite(self.many(self.field))
-            case 1:
-                return Variant(self.many(self.case))
-            case 2:
-                return Sequence(self.type_id())
-            case 3:
-                return Array(self.integer(4), self.type_id())
-            case 4:
-                return Tuple(self.many(self.type_id))
-            case 5:
-                return Primitive(PRIMITIVES[self.tag(len(PRIMITIVES))])
-            case 6:
-                return Compact(self.type_id())
-            case _:
-                return BitSequence(self.type_id(), self.type_id())
-
-    def field(self) -> Field:
-        name = self.option(self.text)
-        type_id = self.type_id()
-        self.option(self.octets)  # the type as the source spells it
-        self.docs()
-        return Field(name, type_id)
-
-    def case(self) -> Case:
-        name, fields, index = self.text(), self.many(self.field), self.u8()
-        self.docs()
-        return Case(name, index, fields)
 
     # Pallets.
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+COMPACT_MAX = 2**536 - 1
+"""Largest number a compact can hold: 67 bytes (parity-scale-codec)."""
+
 
 def compact(b: bytes, o: int, limit: int) -> tuple[int, int]:
     """A compact integer in its shortest form, at most ``limit``."""
@@ -35,7 +38,7 @@ def length(b: bytes, o: int, item_size: int) -> tuple[int, int]:
     """The length prefix of items of at least ``item_size`` bytes each."""
     first = b[o]
     if first & 3:
-        count, o = compact(b, o, len(b))
+        count, o = compact(b, o, COMPACT_MAX)
     else:
         count, o = first >> 2, o + 1
     if count * item_size > len(b) - o:

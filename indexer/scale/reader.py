@@ -10,11 +10,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from indexer.errors import DecodeError
+from indexer.scale.primitives import COMPACT_MAX
 
 T = TypeVar("T")
-
-COMPACT_MAX = 2**536 - 1
-"""Largest number a compact can hold: 67 bytes (parity-scale-codec)."""
 
 
 class Reader:

@@ -100,6 +100,9 @@ class BitSequence:
     order: int
 
 
+NOTHING = (Tuple(()), Composite(()))
+"""What takes no bytes, in compact form either."""
+
 Definition: TypeAlias = Composite | Variant | Sequence | Array | Tuple | Primitive | Compact | BitSequence
 
 
@@ -140,13 +143,16 @@ class Registry:
         return next((given for param, given in self._types[type_id].params if param == name), None)
 
     def unwrapped(self, type_id: int) -> int:
-        """The type inside all newtypes (composites of exactly one field) around it."""
+        """The type inside all newtypes (composites of exactly one field) around it.
+
+        A newtype that contains nothing but itself is given as it is: nothing decodes it.
+        """
         for _ in range(len(self._types)):
             definition = self.definition(type_id)
             if not isinstance(definition, Composite) or len(definition.fields) != 1 or self.is_u256(type_id):
                 return type_id
             type_id = definition.fields[0].type_id
-        raise DecodeError("newtype contains itself", path=self.name(type_id))
+        return type_id
 
     def is_u8(self, type_id: int) -> bool:
         """Whether sequences and arrays of it are byte strings."""
@@ -174,7 +180,7 @@ class Registry:
         Raises ``DecodeError`` if the inner type is no unsigned integer.
         """
         definition = self.definition(self.unwrapped(compact.inner))
-        if definition in (Tuple(()), Composite(())):
+        if definition in NOTHING:
             return 0
         if isinstance(definition, Primitive) and definition.name in UNSIGNED_BYTES:
             return UNSIGNED_BYTES[definition.name]
@@ -236,8 +242,8 @@ class Registry:
                 return length * known[element]
             case Primitive(name):
                 return FIXED_BYTES.get(name, 1)
-            case Compact():
-                return min(1, self.compact_bytes(definition))
+            case Compact(inner):
+                return 0 if self.definition(self.unwrapped(inner)) in NOTHING else 1
             case _:
                 return 1
 

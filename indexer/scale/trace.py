@@ -68,7 +68,8 @@ class _Tracer:
     def path(self) -> str:
         """Labels from the outermost type inwards, then the innermost type."""
         labels = [step.label + self.case_name.get(depth, "") for depth, (step, _) in enumerate(self.stack)]
-        return f"{''.join(labels)}: {self.registry.name(self.stack[-1][0].type_id)}"
+        innermost = f": {self.registry.name(self.stack[-1][0].type_id)}" if len(labels) > 1 else ""
+        return "".join(labels) + innermost
 
     def run(self, type_id: int) -> object:
         """Drive the generators: each asks for the values it consists of and is sent them."""
