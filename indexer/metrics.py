@@ -210,7 +210,7 @@ class Metrics:
             raise ConfigError(
                 f"cannot serve metrics on {address}: {error.strerror}; choose another --metrics-address, or 'off'"
             ) from error
-        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
         thread.start()
         return Endpoint(server, thread)
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,18 +66,27 @@ def realdata() -> Path:
     pytest.skip("needs the real data in ../shared/data")
 
 
-def new_data_dir() -> Path:
-    """A new folder that Postgres' unprivileged user can reach; pytest's own tmp_path is closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="indexer-test-")).resolve()
-    folder.chmod(0o711)
-    return folder
+@pytest.fixture(scope="session")
+def new_data_dir() -> Iterator[Callable[[], Path]]:
+    """Makes folders that Postgres' unprivileged user can reach; pytest's own tmp_path is closed to it."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="indexer-test-")).resolve())
+        made[-1].chmod(0o711)
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
+def data_dir(new_data_dir: Callable[[], Path]) -> Iterator[Path]:
     """A new --data-dir, removed afterwards."""
     folder = new_data_dir()
     yield folder
+    folder.chmod(0o700)
     shutil.rmtree(folder)
 
 
@@ -89,14 +98,13 @@ def _portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(_portal: BlockingPortal) -> Iterator[str]:
+def postgres_url(_portal: BlockingPortal, new_data_dir: Callable[[], Path]) -> Iterator[str]:
     """URL of one Postgres for the whole session, as superuser."""
     folder = new_data_dir()
     # Nothing here has to survive a power failure.
     server = embedded.postgres(folder, options={"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"})
     with _portal.wrap_async_context_manager(server) as url:
         yield url
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

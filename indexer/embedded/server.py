@@ -28,6 +28,7 @@ from indexer.errors import Fatal, backoff
 ANSWER_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+QUIT_TIMEOUT_S = 5.0
 POLL_S = 0.03
 WATCH_S = 0.5
 
@@ -118,7 +119,11 @@ class Server:
         if self._process is None:
             return
         process, self._process = self._process, None
-        for number, timeout_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0), (signal.SIGKILL, None)):
+        for number, timeout_s in (
+            (signal.SIGINT, STOP_TIMEOUT_S),
+            (signal.SIGQUIT, QUIT_TIMEOUT_S),
+            (signal.SIGKILL, None),
+        ):
             if process.returncode is None:
                 _signal(process, number)
             with anyio.move_on_after(timeout_s):
