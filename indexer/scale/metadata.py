@@ -1,7 +1,8 @@
 """Runtime metadata V14, V15 and V16, read into one shape.
 
 Owns the byte layout of the three versions (crate frame-metadata, ``v14.rs``, ``v15.rs``, ``v16.rs``)
-and nothing of their meaning; ``registry_reader`` reads the types, which are the same in all. Documentation and deprecation notes are read over, not kept.
+and nothing of their meaning; ``registry_reader`` reads the types, which are the same in all.
+Documentation and deprecation notes are read over, not kept.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def parse(raw: bytes) -> Metadata:
         raise DecodeError(f"metadata version {version} is not supported (14, 15, 16 are)", offset=4)
     registry = Registry(reader.types())
     reader.deprecations = version >= 16
-    pallets = reader.many(reader.pallet_v14 if version == 14 else reader.pallet)
+    pallets = reader.many(reader.pallet_body if version == 14 else reader.pallet)
     if version == 14:
         extrinsic = reader.extrinsic_v14(registry)
     else:
@@ -137,7 +138,7 @@ class _MetadataReader(RegistryReader):
 
     # Pallets.
 
-    def pallet_v14(self) -> Pallet:
+    def pallet_body(self) -> Pallet:
         name = self.text()
         prefix, entries = self.option(self.storage) or (name, ())
         for _ in ("calls", "event"):
@@ -151,7 +152,7 @@ class _MetadataReader(RegistryReader):
         return Pallet(name, prefix, entries, constants)
 
     def pallet(self) -> Pallet:
-        pallet = self.pallet_v14()
+        pallet = self.pallet_body()
         self.docs()
         self.deprecation()
         return pallet

@@ -27,16 +27,18 @@ class Runtime:
     def __init__(self, raw: bytes, metadata: Metadata) -> None:
         self.raw = raw
         self.metadata_version = metadata.version
-        self._apis = metadata.apis
-        self._codec = Codec(metadata.registry)
-        self.extrinsics = ExtrinsicCodec(self._codec, metadata.extrinsic)
+        self.apis = metadata.apis
+        """Runtime APIs by (API, method); none in V14 metadata, which does not list them."""
+        self.codec = Codec(metadata.registry)
+        """For values whose type id is known, such as ``StorageItem.value_type``."""
+        self.extrinsics = ExtrinsicCodec(self.codec, metadata.extrinsic)
         self._constants = {
             (pallet.name, constant.name): constant for pallet in metadata.pallets for constant in pallet.constants
         }
         self._items = {
             item.ref: item
             for item in (
-                storage_item(self._codec, pallet, entry) for pallet in metadata.pallets for entry in pallet.entries
+                storage_item(self.codec, pallet, entry) for pallet in metadata.pallets for entry in pallet.entries
             )
         }
         version = self.constant("System", "Version")
@@ -75,7 +77,7 @@ class Runtime:
         constant = self._constants.get((pallet, name))
         if constant is None:
             raise DecodeError(f"metadata lists no constant {pallet}.{name}")
-        return self._codec.decode(constant.type_id, constant.value)
+        return self.codec.decode(constant.type_id, constant.value)
 
     def decode_events(self, raw: bytes) -> list[EventRecord]:
         """The value of ``System.Events``. Raises ``DecodeError``."""
@@ -89,33 +91,29 @@ class Runtime:
         """An extrinsic with its length prefix, as ``chain_getBlock`` gives it. Raises ``DecodeError``."""
         return self.extrinsics.decode(raw)
 
-    def apis(self) -> Iterator[tuple[str, str]]:
-        """All runtime APIs as (API, method); none in V14 metadata, which does not list them."""
-        return iter(self._apis)
-
     def decode_api(self, api: str, method: str, raw: bytes) -> Any:
         """The result of a runtime API call. Raises ``DecodeError``, also if the metadata does not list the method."""
-        known = self._apis.get((api, method))
+        known = self.apis.get((api, method))
         if known is None:
             raise DecodeError(f"metadata V{self.metadata_version} lists no runtime API {api}.{method}")
-        return self._codec.decode(known.output, raw)
+        return self.codec.decode(known.output, raw)
 
     def encode_api_args(self, api: str, method: str, *args: object) -> bytes:
         """The arguments of a runtime API call, side by side. Raises ``EncodeError``."""
-        known = self._apis.get((api, method))
+        known = self.apis.get((api, method))
         if known is None or len(known.inputs) != len(args):
             raise EncodeError(f"metadata V{self.metadata_version} lists no {api}.{method} of {len(args)} arguments")
         return b"".join(
-            self._codec.encode(type_id, value) for (_, type_id), value in zip(known.inputs, args, strict=True)
+            self.codec.encode(type_id, value) for (_, type_id), value in zip(known.inputs, args, strict=True)
         )
 
     def decode_type(self, type_id: int, raw: bytes) -> Any:
         """All of ``raw`` as a value of a type of this runtime's registry. Raises ``DecodeError``."""
-        return self._codec.decode(type_id, raw)
+        return self.codec.decode(type_id, raw)
 
     def encode_type(self, type_id: int, value: object) -> bytes:
         """A value in decoded form as SCALE bytes. Raises ``EncodeError``."""
-        return self._codec.encode(type_id, value)
+        return self.codec.encode(type_id, value)
 
     def check_all(self) -> int:
         """Compile every type of storage keys and values, events, calls and API results; gives their number.
@@ -124,10 +122,8 @@ class Runtime:
         """
         types = {type_id for item in self.items() for type_id in (*item.key_types, item.value_type)}
         types |= {constant.type_id for constant in self._constants.values()}
-        types |= {
-            output for method in self._apis.values() for output in (method.output, *(t for _, t in method.inputs))
-        }
-        return self._codec.check(types | self.extrinsics.types)
+        types |= {output for method in self.apis.values() for output in (method.output, *(t for _, t in method.inputs))}
+        return self.codec.check(types | self.extrinsics.types)
 
     def _events_item(self) -> StorageItem:
         item = self._items.get(EVENTS)

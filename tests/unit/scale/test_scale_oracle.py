@@ -126,7 +126,7 @@ def test_recorded_runtime_api_results_agree(realdata: Path, runtime_v15: Runtime
         if method == "get_subnet_hyperparams":
             continue
         raw = unhex(answer["result"])
-        output = runtime_v15._apis[api + "Api", method].output
+        output = runtime_v15.apis[api + "Api", method].output
         ours = runtime_v15.decode_api(api + "Api", method, raw)
         assert plain_of_ours(ours) == oracle.decode(output, raw)
         assert runtime_v15.encode_type(output, ours) == raw

@@ -32,8 +32,8 @@ def codec_and_types(name: str) -> tuple[Codec, list[int]]:
     """The codec of a runtime and the types whose values come from outside."""
     loaded = runtime(name)
     types = {type_id for item in loaded.items() for type_id in (*item.key_types, item.value_type)}
-    types |= {loaded._apis[api].output for api in loaded.apis()} | loaded.extrinsics.types
-    return loaded._codec, sorted(types)
+    types |= {method.output for method in loaded.apis.values()} | loaded.extrinsics.types
+    return loaded.codec, sorted(types)
 
 
 def same_or_refused(codec: Codec, type_id: int, raw: bytes) -> None:
