@@ -22,6 +22,7 @@ from indexer.scale.registry import (
     Case,
     Compact,
     Composite,
+    Definition,
     Primitive,
     Registry,
     Sequence,
@@ -149,21 +150,16 @@ class FunctionSource:
             self._return(struct_expression(definition.fields, self._values([f.type_id for f in definition.fields])))
         elif isinstance(definition, Tuple):
             self._return(tuple_expression(self._values(list(definition.elements))))
-        elif isinstance(definition, Primitive):
-            self._line("return text(b, o)")  # str is the one primitive without a layout
+        elif call := self._shared_function(definition):
+            self._line(f"return {call}")
         elif isinstance(definition, Compact):
             self._return(self._compact(definition))
-        elif isinstance(definition, BitSequence):
-            word_bytes, highest_first = registry.bits(definition)
-            self._line(f"return bits(b, o, {word_bytes}, {highest_first})")
-        elif isinstance(definition, Sequence) and registry.is_u8(definition.element):
-            self._line("return octets(b, o)")
         elif isinstance(definition, Sequence):
-            self._line(f"count, o = length(b, o, {registry.min_size(definition.element)})")
+            self._line(f"count, o = length(b, o, {self._item_size(definition.element)})")
             self._items(definition.element)
         elif isinstance(definition, Array):
             self._line(f"count = {definition.length}")
-            self._line(f"if count * {registry.min_size(definition.element)} > len(b) - o: raise ValueError")
+            self._line(f"if count * {self._item_size(definition.element)} > len(b) - o: raise ValueError")
             self._items(definition.element)
         elif (some := registry.some(type_id)) is not None:
             self._option(some)
@@ -185,7 +181,7 @@ class FunctionSource:
         self._return(f"{{'Some': {value}}}" if self._registry.some_is_ambiguous(some) else value)
 
     def _items(self, element: int) -> None:
-        """``count`` items of one type, as a list."""
+        """``count`` items of one type, as a list; that so many of ``_item_size`` fit has been checked."""
         if self._registry.min_size(element) == 0:
             self._line(f"if count > {MAX_EMPTY_ITEMS}: raise ValueError")
         layout = self._layouts.of(element)
@@ -200,12 +196,16 @@ class FunctionSource:
         names = [self._variable() for _ in layout.codes]
         expression = layout.build(names)
         self._line(f"end = o + count * {layout.size}")
-        self._line("if end > len(b): raise ValueError")
         packed = f"{self._constant('iter_unpack', layout.format)}(b[o:end])"
         if expression == tuple_expression(names):
             self._line(f"return list({packed}), end")
         else:
             self._line(f"return [{expression} for {', '.join(names)}, in {packed}], end")
+
+    def _item_size(self, element: int) -> int:
+        """The size of items of fixed size, else the smallest they can have."""
+        layout = self._layouts.of(element)
+        return self._registry.min_size(element) if layout is None else layout.size
 
     def _values(self, type_ids: list[int]) -> list[str]:
         """Statements that read values side by side; gives an expression for each."""
@@ -225,7 +225,7 @@ class FunctionSource:
             self._line("o += 1")
         elif codes:
             layout_format = "<" + "".join(codes)
-            self._line(f"{', '.join(names)}, = {self._constant('unpack_from', layout_format)}(b, o)")
+            self._line(f"{tuple_expression(names)} = {self._constant('unpack_from', layout_format)}(b, o)")
             self._line(f"o += {struct.calcsize(layout_format)}")
         return build_each(layouts, names)
 
@@ -238,13 +238,28 @@ class FunctionSource:
         if isinstance(definition, Compact):
             return self._compact(definition)
         name = self._variable()
-        if isinstance(definition, Variant) and self._registry.some(type_id) is None:
+        if call := self._shared_function(definition):
+            self._line(f"{name}, o = {call}")
+        elif isinstance(definition, Variant) and self._registry.some(type_id) is None:
             self.enums.add(type_id)
             self._line(f"{name}, o = CASES_{type_id}[b[o]](b, o + 1)")
         else:
             self.calls.add(type_id)
             self._line(f"{name}, o = decode_{type_id}(b, o)")
         return name
+
+    def _shared_function(self, definition: Definition) -> str | None:
+        """The call of a function of ``primitives`` that reads the whole type, if there is one."""
+        match definition:
+            case Primitive("str"):
+                return "text(b, o)"
+            case Sequence(element) if self._registry.is_u8(element):
+                return "octets(b, o)"
+            case BitSequence():
+                word_bytes, highest_first = self._registry.bits(definition)
+                return f"bits(b, o, {word_bytes}, {highest_first})"
+            case _:
+                return None
 
     def _compact(self, definition: Compact) -> str:
         width = self._registry.compact_bytes(definition)
