@@ -146,6 +146,27 @@ async def test_a_second_process_joins_and_leaves_without_harm(ready_dir: Path) -
         assert await query(url, "SELECT 1") == 1
 
 
+async def test_a_server_that_is_slow_to_answer_is_waited_for_and_joined(
+    ready_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "ANSWER_TIMEOUT_S", 0.2)
+    owner = Holder(ready_dir)
+    frozen = postmaster(ready_dir)
+    assert frozen is not None
+    os.kill(frozen, signal.SIGSTOP)
+
+    async def thaw() -> None:
+        await anyio.sleep(1)
+        os.kill(frozen, signal.SIGCONT)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(thaw)
+        async with embedded.postgres(ready_dir, options=FAST) as url:
+            assert url == owner.url
+            assert postmaster(ready_dir) == frozen
+    owner.leave()
+
+
 async def test_when_the_process_that_started_it_leaves_the_other_takes_over(ready_dir: Path) -> None:
     first = Holder(ready_dir)
     started = postmaster(ready_dir)
