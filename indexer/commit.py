@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 
 from indexer import statements
-from indexer.merge import Key, Patch, Values, merge, needs_base
+from indexer.merge import Key, Patch, Values, merge
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.schema import Keyed, Log
 
@@ -32,19 +32,25 @@ def by_table(blocks: Iterable[BlockRows]) -> dict[str, list[Patch]]:
     return patches
 
 
-async def write_table(connection: Connection, table: Keyed | Log, patches: list[Patch]) -> tuple[set[bytes], int]:
-    """Write one table's rows; returns the accounts that occur in them and the number of rows appended."""
+async def write_table(
+    connection: Connection, table: Keyed | Log, patches: list[Patch], *, fresh: bool
+) -> tuple[set[bytes], int]:
+    """Write one table's rows; returns the accounts that occur in them and the number of rows appended.
+
+    ``fresh`` says that the table is empty, as it is before a bootstrap.
+    """
     if isinstance(table, Keyed):
-        return await _write_keyed(connection, table, patches)
+        return await _write_keyed(connection, table, patches, fresh)
     return await _write_log(connection, table, patches)
 
 
-async def _write_keyed(connection: Connection, table: Keyed, patches: list[Patch]) -> tuple[set[bytes], int]:
+async def _write_keyed(
+    connection: Connection, table: Keyed, patches: list[Patch], fresh: bool
+) -> tuple[set[bytes], int]:
     """Append a keyed table's history and bring its current rows up to date."""
     base: dict[Key, Values] = {}
-    wanted = list(needs_base(table, patches))
     width = len(table.keys)
-    for part in _parts(wanted):
+    for part in [] if fresh else _parts(list({row.key for _, row in patches})):
         found = await connection.fetch(statements.select_current(table.name, table), *_arrays(part, width))
         base.update((tuple(record)[:width], _comparable(table, tuple(record)[width:])) for record in found)
     merged = merge(table, base, [(number, _comparable_row(table, row)) for number, row in patches])

@@ -31,22 +31,9 @@ class Merged:
     """Keys that no longer exist after the run."""
 
 
-def needs_base(table: Keyed, patches: Iterable[Patch]) -> set[Key]:
-    """Keys whose row before the run must be known, as their first patch names only some columns."""
-    decided: set[Key] = set()
-    wanted: set[Key] = set()
-    width = len(table.values)
-    for _, row in patches:
-        if row.key in decided:
-            continue
-        decided.add(row.key)
-        if row.values is not None and len(row.values) < width:
-            wanted.add(row.key)
-    return wanted
-
-
 def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) -> Merged:
-    """Apply ``patches``, in block order, to the rows in ``base``.
+    """Apply ``patches``, in block order, to the rows in ``base``: the current row of every key they
+    name, where there is one.
 
     A key has one history row per block, whatever the number of patches, and none for a block that
     leaves it as it was.
@@ -55,18 +42,17 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) ->
     position = {name: at for at, name in enumerate(columns)}
     nothing: Values = (None,) * len(columns)
     state: dict[Key, Values] = {}
-    before: dict[tuple[Key, int], Values | None] = {}
+    before: dict[tuple[Key, int], Values] = {}
     after: dict[tuple[Key, int], Values] = {}
     last_block: dict[Key, int] = {}
     for number, row in patches:
         key = row.key
-        known = state.get(key, base.get(key))
+        known = state.get(key) or base.get(key, nothing)
         if row.values is None:
             values = nothing
         elif len(row.values) == len(columns):
             values = tuple(row.values[name] for name in columns)
         else:
-            known = known or nothing
             patched = list(known)
             for name, value in row.values.items():
                 patched[position[name]] = value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from anyio.abc import TaskStatus
 from rich.console import Console
 
 from indexer.devchain.chain import Chain
@@ -40,3 +41,10 @@ async def serve(chain: Chain, host: str, port: int, *, block_time_s: float, bloc
         await serve_chain(chain, host, port, block_time_s=block_time_s, blocks=blocks, ready=ready)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+
+
+async def serve_in_background(
+    chain: Chain, block_time_s: float, blocks: int | None, *, task_status: TaskStatus[int]
+) -> None:
+    """Serve on a free local port, as a task whose start gives the port."""
+    await serve_chain(chain, "127.0.0.1", 0, block_time_s=block_time_s, blocks=blocks, ready=task_status.started)

@@ -36,6 +36,7 @@ _PASSING = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg raises for a connection that was cut between two statements
     OSError,
     TimeoutError,
 )
@@ -169,7 +170,9 @@ class Store:
                 for table in dataset.tables:
                     rows = patches.get(table.name)
                     if rows:
-                        accounts, written[table.name] = await write_table(connection, table, rows)
+                        accounts, written[table.name] = await write_table(
+                            connection, table, rows, fresh=blocks[0].bootstrap
+                        )
                         await self._write_accounts(connection, accounts)
                 await advance(connection, dataset.name, blocks)
         return written
