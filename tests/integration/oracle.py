@@ -1,0 +1,139 @@
+"""The runtime's own answers against the tables: stakes, hyperparameters, prices, balances.
+
+Each function takes a connection to a finished database and returns how many values it compared; it raises
+``AssertionError`` with the differences. Decoding is written out here, sharing no code with the indexer.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from scalecodec.utils.ss58 import ss58_decode
+from tape import State, blake, compact, prefix
+
+Connection = Any  # asyncpg.Connection, without its generics
+
+U16, U64, BOOL, I32F32 = "u16", "u64", "bool", "i32f32"
+
+HYPERPARAMS_V2 = (
+    ("rho", U16), ("kappa", U16), ("immunity_period", U16), ("min_allowed_weights", U16), ("max_weights_limit", U16),
+    ("tempo", U16), ("min_difficulty", U64), ("max_difficulty", U64), ("weights_version", U64),
+    ("weights_rate_limit", U64), ("adjustment_interval", U16), ("activity_cutoff", U16),
+    ("registration_allowed", BOOL), ("target_regs_per_interval", U16), ("min_burn", U64), ("max_burn", U64),
+    ("bonds_moving_avg", U64), ("max_regs_per_block", U16), ("serving_rate_limit", U64), ("max_validators", U16),
+    ("adjustment_alpha", U64), ("difficulty", U64), ("commit_reveal_period", U64),
+    ("commit_reveal_weights_enabled", BOOL), ("alpha_high", U16), ("alpha_low", U16), ("liquid_alpha_enabled", BOOL),
+    ("alpha_sigmoid_steepness", I32F32), ("yuma_version", U16), ("subnet_is_active", BOOL),
+    ("transfers_enabled", BOOL), ("bonds_reset_enabled", BOOL), ("user_liquidity_enabled", BOOL),
+)  # fmt: skip
+"""Fields of SubnetHyperparamsV2 at specs 293 and 300; numbers are compact but the I32F32."""
+
+
+def public_key(address: str) -> bytes:
+    """The 32 bytes of an SS58 address."""
+    return bytes.fromhex(ss58_decode(address))
+
+
+def stake_info(raw: bytes) -> dict[tuple[bytes, bytes, int], int]:
+    """``get_stake_info_for_coldkeys``: alpha by (hotkey, coldkey, netuid), zeros left out."""
+    found: dict[tuple[bytes, bytes, int], int] = {}
+    coldkeys, at = compact(raw, 0)
+    for _ in range(coldkeys):
+        positions, at = compact(raw, at + 32)
+        for _ in range(positions):
+            hotkey, coldkey = raw[at : at + 32], raw[at + 32 : at + 64]
+            netuid, at = compact(raw, at + 64)
+            stake, at = compact(raw, at)
+            for _ in range(4):  # locked, emission, tao_emission, drain
+                _, at = compact(raw, at)
+            at += 1  # is_registered
+            if stake:
+                found[hotkey, coldkey, netuid] = stake
+    assert at == len(raw)
+    return found
+
+
+def stake_info_coldkeys(raw: bytes) -> set[bytes]:
+    """The coldkeys that were asked for, those without any position included."""
+    found = set()
+    coldkeys, at = compact(raw, 0)
+    for _ in range(coldkeys):
+        found.add(raw[at : at + 32])
+        positions, at = compact(raw, at + 32)
+        for _ in range(positions):
+            at += 64
+            for _ in range(6):
+                _, at = compact(raw, at)
+            at += 1
+    return found
+
+
+def hyperparams(raw: bytes) -> dict[str, int]:
+    """``get_subnet_hyperparams_v2``: values by name; empty where the subnet does not exist."""
+    if raw[0] == 0:
+        return {}
+    at, found = 1, {}
+    for name, kind in HYPERPARAMS_V2:
+        if kind == BOOL:
+            found[name], at = raw[at], at + 1
+        elif kind == I32F32:
+            bits = struct.unpack_from("<q", raw, at)[0]
+            assert bits % (1 << 32) == 0
+            found[name], at = bits >> 32, at + 8
+        else:
+            found[name], at = compact(raw, at)
+    assert at == len(raw)
+    return found
+
+
+async def stakes_agree(connection: Connection, block: int, answer: bytes) -> int:
+    """``delegations_at(block)`` equals the runtime's stake of every coldkey it was asked for."""
+    expected = stake_info(answer)
+    asked = stake_info_coldkeys(answer)
+    rows = await connection.fetch("select hotkey, coldkey, netuid, alpha_rao from delegations_at($1)", block)
+    told = {(public_key(r["hotkey"]), public_key(r["coldkey"]), r["netuid"]): r["alpha_rao"] for r in rows}
+    assert len(told) == len(rows)
+    found = {position: alpha for position, alpha in told.items() if position[1] in asked}
+    assert found == expected, f"block {block}"
+    return len(found)
+
+
+async def hyperparameters_agree(connection: Connection, block: int, netuid: int, answer: bytes) -> int:
+    """``hyperparameters_at(netuid, block)`` has every field of the runtime's answer, with its value."""
+    expected = hyperparams(answer)
+    rows = await connection.fetch("select * from hyperparameters_at($1, $2)", netuid, block)
+    found = {row["name"]: row["value"] for row in rows}
+    assert bool(rows) == bool(expected), f"block {block}, netuid {netuid}: whether the subnet exists"
+    wrong = {name: (found.get(name), value) for name, value in expected.items() if found.get(name) != value}
+    assert not wrong, f"block {block}, netuid {netuid}: (table, runtime) {wrong}"
+    return len(expected)
+
+
+async def price_agrees(connection: Connection, block: int, netuid: int, answer: bytes) -> int:
+    """The price of ``subnets_at(block)`` is within 1 rao of the runtime's; 0 if the table has no such subnet."""
+    expected = struct.unpack("<Q", answer)[0]
+    price = await connection.fetchval(
+        "select price from subnets_at($1) where netuid = $2 and networks_added", block, netuid
+    )
+    if price is None:
+        return 0
+    assert abs(int(price * 10**9) - expected) <= 1, f"block {block}, netuid {netuid}: {price} against {expected} rao"
+    return 1
+
+
+async def balances_agree(connection: Connection, block: int, state: State, accounts: list[bytes]) -> int:
+    """``balance_at`` equals AccountInfo in the state, for accounts that exist and for those that do not."""
+    for account in accounts:
+        info = state.get(prefix("System.Account") + blake(account))
+        expected: tuple[int, ...] = (0, 0, 0, 0)
+        if info is not None:
+            nonce, free, reserved, frozen = struct.unpack_from("<I12xQQQ", info)
+            if len(info) == 48:
+                frozen = max(struct.unpack_from("<QQ", info, 32))
+            expected = (free, reserved, frozen, nonce)
+        row = await connection.fetchrow(
+            "select free, reserved, frozen, nonce from balance_at($1, $2)", f"0x{account.hex()}", block
+        )
+        assert tuple(row) == expected, f"block {block}, 0x{account.hex()}"
+    return len(accounts)

@@ -1,0 +1,252 @@
+"""From rows back to storage: the exact keys and values of the chain, rebuilt from the tables as of a block.
+
+Written from MODEL.md 1.1, 2.1, 2.5 and the TSV lists, sharing no code with the indexer: if the bytes come
+out as the chain has them, the tables have lost nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Context
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from tape import blake, identity, prefix, twox
+
+Pairs = Iterator[tuple[bytes, bytes]]
+Row = Mapping[str, Any]
+
+HISTORIES = {
+    "balances": ("balance_history", ("account",)),
+    "issuance": ("issuance_history", ("name",)),
+    "stake_shares": ("stake_shares_history", ("netuid", "hotkey", "coldkey")),
+    "hotkey_pools": ("hotkey_pools_history", ("netuid", "hotkey")),
+    "delegates": ("delegate_history", ("hotkey",)),
+    "coldkey_stakes": ("coldkey_stake_history", ("coldkey",)),
+    "subnet_pools": ("subnet_pool_history", ("netuid",)),
+    "subnet_info": ("subnet_info_history", ("netuid",)),
+    "stored_hyperparameters": ("stored_hyperparameter_history", ("netuid", "name")),
+}
+"""Tables that hold storage, their histories and keys."""
+
+
+def u(size: int) -> Callable[[Any], bytes]:
+    """A number as ``size`` bytes."""
+    return lambda value: int(value).to_bytes(size, "little", signed=int(value) < 0)
+
+
+def u16(value: int) -> bytes:
+    """A netuid."""
+    return value.to_bytes(2, "little")
+
+
+def bits(fraction: int, size: int) -> Callable[[Any], bytes]:
+    """A decimal as fixed-point bits."""
+    return lambda value: u(size)(Context(prec=200).multiply(value, 1 << fraction))
+
+
+def text(value: str) -> bytes:
+    """JSON text as Vec<u8>: compact length and bytes (short texts only)."""
+    raw = json.loads(value).encode()
+    return bytes([len(raw) << 2]) + raw
+
+
+def json_vec_struct(value: str) -> bytes:
+    """An identity: every field a Vec<u8>, in the order the chain declares them."""
+    order = ("subnet_name", "github_repo", "subnet_contact", "subnet_url", "discord", "description", "logo_url")
+    fields = json.loads(value)
+    names = [name for name in (*order, "additional") if name in fields]
+    assert len(names) == len(fields), fields
+    return b"".join(text(json.dumps(fields[name])) for name in names)
+
+
+def account_info(row: Row) -> bytes:
+    """AccountInfo, 56 bytes, or 48 in the layout before spec ~146."""
+    head = struct.pack("<IIII", *(row[name] for name in ("nonce", "consumers", "providers", "sufficients")))
+    head += struct.pack("<QQ", row["free"], row["reserved"])
+    if row["flags"] is None:
+        return head + struct.pack("<QQ", row["misc_frozen"], row["fee_frozen"])
+    return head + struct.pack("<Q", row["frozen"]) + u(16)(row["flags"])
+
+
+def balances(row: Row) -> Pairs:
+    """System.Account."""
+    assert row["other"] is None
+    yield prefix("System.Account") + blake(row["account"]), account_info(row)
+
+
+ISSUANCE = {
+    "total_issuance": "SubtensorModule.TotalIssuance",
+    "total_stake": "SubtensorModule.TotalStake",
+    "balances_total_issuance": "Balances.TotalIssuance",
+    "balances_inactive_issuance": "Balances.InactiveIssuance",
+}
+
+
+def issuance(row: Row) -> Pairs:
+    """The totals."""
+    yield prefix(ISSUANCE[row["name"]]), u(8)(row["amount"])
+
+
+def stake_shares(row: Row) -> Pairs:
+    """Stake, Alpha, AlphaV2, AlphaShareEpoch."""
+    netuid, hotkey, coldkey = row["netuid"], row["hotkey"], row["coldkey"]
+    position = blake(hotkey) + blake(coldkey) + u16(netuid)
+    if row["stake"] is not None:
+        assert netuid == 0
+        yield prefix("SubtensorModule.Stake") + blake(hotkey) + coldkey, u(8)(row["stake"])
+    if row["share_bits"] is not None:
+        yield prefix("SubtensorModule.Alpha") + position, u(16)(row["share_bits"])
+    if row["share_mantissa"] is not None:
+        yield prefix("SubtensorModule.AlphaV2") + position, safe_float(row)
+    if row["share_epoch"] is not None:
+        yield prefix("SubtensorModule.AlphaShareEpoch") + position, u(8)(row["share_epoch"])
+
+
+def safe_float(row: Row) -> bytes:
+    """SafeFloat: mantissa u128, exponent i64."""
+    return u(16)(row["share_mantissa"]) + struct.pack("<q", row["share_exponent"])
+
+
+def hotkey_pools(row: Row) -> Pairs:
+    """TotalHotkeyStake, TotalHotkeyAlpha, TotalHotkeyShares, TotalHotkeySharesV2, AlphaSharePoolEpoch."""
+    pool = blake(row["hotkey"]) + u16(row["netuid"])
+    if row["stake"] is not None:
+        yield prefix("SubtensorModule.TotalHotkeyStake") + row["hotkey"], u(8)(row["stake"])
+    if row["alpha"] is not None:
+        yield prefix("SubtensorModule.TotalHotkeyAlpha") + pool, u(8)(row["alpha"])
+    if row["share_bits"] is not None:
+        yield prefix("SubtensorModule.TotalHotkeyShares") + pool, u(16)(row["share_bits"])
+    if row["share_mantissa"] is not None:
+        yield prefix("SubtensorModule.TotalHotkeySharesV2") + pool, safe_float(row)
+    if row["pool_epoch"] is not None:
+        yield prefix("SubtensorModule.AlphaSharePoolEpoch") + pool, u(8)(row["pool_epoch"])
+
+
+def delegates(row: Row) -> Pairs:
+    """Owner, Delegates."""
+    if row["owner"] is not None:
+        yield prefix("SubtensorModule.Owner") + blake(row["hotkey"]), row["owner"]
+    if row["take"] is not None:
+        yield prefix("SubtensorModule.Delegates") + blake(row["hotkey"]), u(2)(row["take"])
+
+
+def coldkey_stakes(row: Row) -> Pairs:
+    """TotalColdkeyStake."""
+    yield prefix("SubtensorModule.TotalColdkeyStake") + row["coldkey"], u(8)(row["stake"])
+
+
+PASCAL_EXCEPTIONS = {
+    "subnet_tao": "SubnetTAO",
+    "swap_v3_initialized": "SwapV3Initialized",
+    "rao_recycled_for_registration": "RAORecycledForRegistration",
+    "ema_price_halving_blocks": "EMAPriceHalvingBlocks",
+    "ck_burn": "CKBurn",
+}
+
+
+def pascal(name: str) -> str:
+    """A column's storage item."""
+    return PASCAL_EXCEPTIONS.get(name) or "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+FIXED_32 = {"subnet_moving_price", "root_prop", "miner_burned"}
+U128 = {"subnet_volume"}
+SWAP = {
+    "swap_v3_initialized": u(1), "alpha_sqrt_price": bits(64, 16), "current_tick": u(4), "current_liquidity": u(8),
+    "fee_global_tao": bits(64, 16), "fee_global_alpha": bits(64, 16),
+    "scrap_reservoir_tao": u(8), "scrap_reservoir_alpha": u(8),
+}  # fmt: skip
+INFO_VALUES: Mapping[str, Callable[[Any], bytes]] = {
+    "networks_added": u(1), "subnet_mechanism": u(2), "subnetwork_n": u(2), "network_modality": u(2),
+    "mechanism_count_current": u(1), "subnet_owner": identity, "subnet_owner_hotkey": identity, "token_symbol": text,
+    "subnet_name": text,
+    **dict.fromkeys(("subnet_identities", "subnet_identities_v2", "subnet_identities_v3"), json_vec_struct),
+}  # fmt: skip
+INFO_HASHERS = {
+    "mechanism_count_current": twox,
+    **dict.fromkeys(("subnet_identities", "subnet_identities_v2", "subnet_identities_v3"), blake),
+}
+
+
+def subnet_pools(row: Row) -> Pairs:
+    """The items that move in every block."""
+    for name, value in row.items():
+        if value is None or name in ("netuid", "block_number", "exists"):
+            continue
+        if name in SWAP:
+            yield prefix(f"Swap.{pascal(name)}") + twox(u16(row["netuid"])), SWAP[name](value)
+            continue
+        encode = bits(32, 16) if name in FIXED_32 else u(16) if name in U128 else u(8)
+        yield prefix(f"SubtensorModule.{pascal(name)}") + u16(row["netuid"]), encode(value)
+
+
+def subnet_info(row: Row) -> Pairs:
+    """The items that rarely change."""
+    for name, value in row.items():
+        if value is None or name in ("netuid", "block_number", "exists"):
+            continue
+        hashed = INFO_HASHERS.get(name, identity)(u16(row["netuid"]))
+        yield prefix(f"SubtensorModule.{pascal(name)}") + hashed, INFO_VALUES.get(name, u(8))(value)
+
+
+BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}
+TWOX_PARAMETERS = {"SubtensorModule.RevealPeriodEpochs", "Swap.FeeRate", "Swap.EnabledUserLiquidity"}
+
+
+class Hyperparameters:
+    """Stored parameters back to storage, by the names in HYPERPARAMS_2026-10.tsv."""
+
+    def __init__(self, list_file: Path) -> None:
+        with list_file.open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        self._items = {row["name"]: re.sub(r"\[.\]$", "", row["storage_item"]) for row in rows}
+        derived = {"yuma_version": "Yuma3On", "networks_added": "NetworksAdded", "network_max_stake": "NetworkMaxStake"}
+        self._items |= {name: f"SubtensorModule.{item}" for name, item in derived.items()}
+        self._items["user_liquidity_enabled"] = "Swap.EnabledUserLiquidity"
+
+    def __call__(self, row: Row) -> Pairs:
+        """The one pair behind a stored parameter."""
+        netuid, name = row["netuid"], row["name"]
+        if netuid == -1:
+            yield prefix(f"SubtensorModule.{pascal(name)}"), row["raw"]
+            return
+        item = self._items[name]
+        hasher = blake if item in BLAKE_PARAMETERS else twox if item in TWOX_PARAMETERS else identity
+        yield prefix(item) + hasher(u16(netuid)), row["raw"]
+
+
+async def storage_at(
+    connection: asyncpg.Connection[Any], block: int, parameters: Hyperparameters
+) -> dict[bytes, bytes]:
+    """All storage that the tables tell of, as of a block, from the histories."""
+    rebuilt: dict[bytes, bytes] = {}
+    for table, (history, keys) in HISTORIES.items():
+        rows = await connection.fetch(
+            f"select * from (select distinct on ({', '.join(keys)}) * from {history} where block_number <= $1 "
+            f'order by {", ".join(keys)}, block_number desc) latest where "exists"',
+            block,
+        )
+        add(rebuilt, table, rows, parameters)
+    return rebuilt
+
+
+async def storage_now(connection: asyncpg.Connection[Any], parameters: Hyperparameters) -> dict[bytes, bytes]:
+    """The same from the current tables."""
+    rebuilt: dict[bytes, bytes] = {}
+    for table in HISTORIES:
+        add(rebuilt, table, await connection.fetch(f"select * from {table}"), parameters)
+    return rebuilt
+
+
+def add(rebuilt: dict[bytes, bytes], table: str, rows: list[asyncpg.Record], parameters: Hyperparameters) -> None:
+    """Add a table's pairs; two rows may tell of one key, but never differently."""
+    pairs_of = parameters if table == "stored_hyperparameters" else globals()[table]
+    for row in rows:
+        for key, value in pairs_of(row):
+            assert rebuilt.setdefault(key, value) == value, (table, key.hex(), value.hex(), rebuilt[key].hex())
