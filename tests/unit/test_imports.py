@@ -18,7 +18,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 
 
 def test_the_map_lists_what_the_folder_holds() -> None:
-    mapped = re.findall(r"^\* ``(\w+)``  ", indexer.__doc__ or "", re.M)
+    mapped = re.findall(r"^\* ``(\w+)`` ", indexer.__doc__ or "", re.M)
     assert sorted(mapped) == MODULES
 
 
