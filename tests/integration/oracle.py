@@ -137,3 +137,18 @@ async def balances_agree(connection: Connection, block: int, state: State, accou
         )
         assert tuple(row) == expected, f"block {block}, 0x{account.hex()}"
     return len(accounts)
+
+
+async def plain_stakes_agree(connection: Connection, block: int, state: State) -> int:
+    """Before dTAO ``delegations_at(block)`` is the map Stake itself, alpha and TAO alike."""
+    stakes = prefix("SubtensorModule.Stake")
+    expected = {
+        (key[48:80], key[80:112]): struct.unpack("<Q", value)[0]
+        for key, value in state.items()
+        if key[:32] == stakes and value != bytes(8)
+    }
+    rows = await connection.fetch("select hotkey, coldkey, netuid, alpha_rao, tao_rao from delegations_at($1)", block)
+    assert all(row["netuid"] == 0 and row["alpha_rao"] == row["tao_rao"] for row in rows)
+    found = {(public_key(row["hotkey"]), public_key(row["coldkey"])): row["alpha_rao"] for row in rows}
+    assert found == expected, f"block {block}"
+    return len(found)
