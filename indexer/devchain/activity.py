@@ -202,7 +202,11 @@ def _new_value(scene: _Scene, one: Hyperparameter, netuid: int) -> Any:
         return [32_768, 32_767]
     if isinstance(now, str):
         return "Recycle" if now == "Burn" else "Burn"
-    return min(now + scene.rng.randrange(1, 10), 65_534) if now < 65_535 else now - scene.rng.randrange(1, 10)
+    if isinstance(now, list):
+        return list(reversed(now))
+    half_range = 1 << (8 * len(one.type.encode(now)) - 1)
+    step = scene.rng.randrange(1, 10)
+    return now + step if now + step < half_range else now - step
 
 
 def _set_with_event(scene: _Scene) -> SignedCall | None:

@@ -7,16 +7,17 @@ it block by block; ``server`` is what gives it a heartbeat and a socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
-from indexer.devchain.blocks import CODE_KEY, GENESIS_PARENT, Body, ChainBlock, seal_block
+from indexer.devchain import oracle
+from indexer.devchain.blocks import GENESIS_PARENT, Body, ChainBlock, seal_block
 from indexer.devchain.runtime_file import ServedRuntime
+from indexer.devchain.state import State
 from indexer.devchain.trie_build import TrieStore
-from indexer.model import HashedValue, Header
-from indexer.trie import EMPTY_ROOT, blake2_256
+from indexer.model import Header
+from indexer.trie import EMPTY_ROOT
 
 
 class UnknownBlock(LookupError):
@@ -25,33 +26,6 @@ class UnknownBlock(LookupError):
 
 class StateDiscarded(LookupError):
     """The block is known but its state was pruned."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One state, readable: a root in a store."""
-
-    store: TrieStore
-    root: bytes
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value of ``key``; None if absent. Raises ``ValueNotRecorded``."""
-        return self.store.get(self.root, key)
-
-    def keys(self, prefix: bytes = b"", after: bytes | None = None, count: int | None = None) -> list[bytes]:
-        """At most ``count`` keys under ``prefix`` in order, after the key ``after``."""
-        return list(islice(self.store.keys(self.root, prefix, after), count))
-
-    def prove(self, keys: Iterable[bytes]) -> list[bytes]:
-        """A read proof for ``keys``, see ``TrieStore.prove``."""
-        return self.store.prove(self.root, keys)
-
-    def code_hash(self) -> bytes:
-        """blake2b-256 of ``:code``: which runtime a node would start on this state."""
-        code = self.store.stored(self.root, CODE_KEY)
-        if code is None:
-            raise LookupError("the state has no :code")
-        return code.hash if isinstance(code, HashedValue) else blake2_256(code)
 
 
 class Producer(Protocol):
@@ -142,6 +116,14 @@ class Chain:
         """The runtime that executed a block: the one in its parent's state (genesis: its own)."""
         block = self.block(block_hash)
         return self.runtime(block.header.parent_hash if block.number else block_hash)
+
+    def stake_at(self, block_hash: bytes) -> dict[oracle.Position, int]:
+        """The chain's own answer: alpha in rao of every stored share row after a block, see ``oracle``."""
+        return oracle.stake_at(self.state(block_hash), self.executed_by(block_hash).spec_version)
+
+    def prices_at(self, block_hash: bytes) -> dict[int, int]:
+        """The chain's own answer: rao for one alpha of every subnet after a block, see ``oracle``."""
+        return oracle.prices_at(self.state(block_hash), self.executed_by(block_hash).spec_version)
 
     def import_block(self, parent: ChainBlock, salt: int = 0) -> ChainBlock | None:
         """Make one block on ``parent``; it becomes best only if that makes the longest chain.

@@ -15,11 +15,11 @@ from indexer.devchain import accounts, emission, migrations
 from indexer.devchain.accounts import DispatchFailed
 from indexer.devchain.blocks import CODE_KEY, RUNTIME_UPDATED, Body, aura_slot
 from indexer.devchain.calls import Origin, dispatch
-from indexer.devchain.chain import State
 from indexer.devchain.ledger import Ledger
 from indexer.devchain.pallets_substrate import BLOCK_HASH_COUNT
 from indexer.devchain.runtimes import RuntimeDeclaration
 from indexer.devchain.scale_encode import u64
+from indexer.devchain.state import State
 from indexer.model import Header
 
 FEE_RAO = 124_000

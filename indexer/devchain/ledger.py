@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from indexer.devchain.chain import State
 from indexer.devchain.pallet import Item
 from indexer.devchain.runtimes import RuntimeDeclaration
+from indexer.devchain.state import State
 
 OWN_PALLET = "SubtensorModule"
 

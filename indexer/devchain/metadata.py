@@ -20,6 +20,7 @@ from indexer.devchain.declare import (
     Integer,
     Late,
     List,
+    Option,
     Text,
     Tuple,
     Type,
@@ -87,10 +88,35 @@ class Registry:
         raise TypeError(f"{type(kind).__name__} has no place in a registry")
 
     def _field(self, one: Field) -> bytes:
-        return _optional(one.name, text) + self.ref(one.type) + _optional(one.type_name, text) + _NO_DOCS
+        name = one.type_name or type_name(one.type)
+        return _optional(one.name, text) + self.ref(one.type) + _optional(name, text) + _NO_DOCS
 
     def _variant(self, one: Variant) -> bytes:
         return text(one.name) + listed(map(self._field, one.fields)) + bytes([one.index]) + _NO_DOCS
+
+
+def type_name(kind: Type) -> str:
+    """What a field's type is called in the source; some clients go by these names, so every field has one."""
+    match kind:
+        case Late():
+            return type_name(kind.target[0])
+        case List():
+            return f"Vec<{type_name(kind.inner)}>"
+        case Array():
+            return f"[{type_name(kind.inner)}; {kind.length}]"
+        case Tuple():
+            return f"({', '.join(map(type_name, kind.inner))})"
+        case Compact():
+            return f"Compact<{type_name(kind.inner)}>"
+        case Option():
+            return f"Option<{type_name(kind.inner)}>"
+        case Boolean():
+            return "bool"
+        case Text():
+            return "str"
+        case Integer():
+            return kind.name
+    return kind.path[-1]
 
 
 def encode_metadata(runtime: RuntimeDeclaration, version: int) -> bytes:
@@ -101,6 +127,8 @@ def encode_metadata(runtime: RuntimeDeclaration, version: int) -> bytes:
         tail = registry.ref(runtime.extrinsic) + bytes([EXTRINSIC_VERSION]) + _extensions(registry, runtime)
         tail += registry.ref(runtime.runtime_type)
     elif version == 15:
+        # Nothing in V15 refers to the extrinsic's own type, but clients look for it in the registry.
+        registry.ref(runtime.extrinsic)
         parts = (runtime.address, runtime.call, runtime.signature, runtime.extra)
         tail = bytes([EXTRINSIC_VERSION]) + b"".join(map(registry.ref, parts)) + _extensions(registry, runtime)
         tail += registry.ref(runtime.runtime_type) + _apis(registry, runtime)

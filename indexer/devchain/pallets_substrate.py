@@ -13,7 +13,9 @@ from indexer.devchain.declare import (
     U32,
     U64,
     U128,
+    Composite,
     Enum,
+    Field,
     Late,
     Type,
     Variant,
@@ -77,7 +79,11 @@ def system(version: dict[str, object], event: Late, balance: Type) -> Pallet:
         "sufficients": 0,
         "data": {"free": 0, "reserved": 0, "frozen": 0, "flags": NEW_LOGIC_FLAG},
     }
-    record = struct("frame_system::EventRecord", phase=PHASE, event=event, topics=vec(H256))
+    record = Composite(
+        (Field(PHASE, "phase", "Phase"), Field(event, "event", "E"), Field(vec(H256), "topics", "Vec<T>")),
+        path=("frame_system", "EventRecord"),
+        params=(("E", event), ("T", H256)),
+    )
     return Pallet(
         "System",
         0,

@@ -6,6 +6,7 @@ like the main network's of October 2026 (SafeFloat shares, pool epochs, baskets,
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,9 +120,9 @@ class RuntimeDeclaration:
         return (pallet, name) in self._items
 
     def default(self, pallet: str, name: str) -> Any | None:
-        """The value of an absent key; None for an optional item."""
+        """The value of an absent key, the caller's to change; None for an optional item."""
         default = self.item(pallet, name).default
-        return None if default is OPTIONAL else default
+        return None if default is OPTIONAL else deepcopy(default)
 
     def encode_call(self, pallet: str, name: str, **arguments: Any) -> bytes:
         """A call's bytes."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from indexer.devchain import activity
 from indexer.devchain.blocks import Body
-from indexer.devchain.chain import Chain, State
+from indexer.devchain.chain import Chain
 from indexer.devchain.execution import BlockTime, SignedCall, execute
 from indexer.devchain.genesis import CAST, SUDO_KEY, genesis
 from indexer.devchain.ledger import Ledger
 from indexer.devchain.pallets_substrate import SLOT_MS
 from indexer.devchain.runtime_file import ServedRuntime
 from indexer.devchain.runtimes import SPEC_293, SPEC_475
+from indexer.devchain.state import State
 from indexer.model import Header
 from indexer.trie import blake2_256
 

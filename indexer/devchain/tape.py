@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from indexer.devchain.blocks import CODE_KEY, Body, other_digest
-from indexer.devchain.chain import Chain, State
+from indexer.devchain.chain import Chain
 from indexer.devchain.runtime_file import ServedRuntime, served
 from indexer.devchain.scale_encode import blob, u32
+from indexer.devchain.state import State
 from indexer.devchain.trie_build import Value
 from indexer.errors import ConfigError, DecodeError
 from indexer.model import HashedValue, Header
