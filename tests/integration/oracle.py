@@ -152,3 +152,13 @@ async def plain_stakes_agree(connection: Connection, block: int, state: State) -
     found = {(public_key(row["hotkey"]), public_key(row["coldkey"])): row["alpha_rao"] for row in rows}
     assert found == expected, f"block {block}"
     return len(found)
+
+
+async def author_agrees(connection: Connection, block: int, line: dict[str, Any], authorities: bytes) -> int:
+    """``blocks.author`` is the authority, of the parent's list, whose slot the digest names."""
+    slot = int.from_bytes(bytes.fromhex(line["digest"][0][2:])[6:14], "little")
+    count, at = compact(authorities, 0)
+    at += slot % count * 32
+    author = await connection.fetchval("select author from blocks where block_number = $1", block)
+    assert author == authorities[at : at + 32], f"block {block}"
+    return 1

@@ -103,6 +103,10 @@ async def test_the_tape_of_spec_143_is_indexed_exactly(database: str, realdata: 
     async with indexed(database, tape, realdata / "metadata") as connection:
         await every_block_is_complete(connection, 41)
         assert await tables_equal_the_tape(connection, tape, parameters(realdata)) > 1_000
+        authorities = None
         for recorded in blocks(tape):
             await oracle.balances_agree(connection, recorded.number, recorded.state, keys)
             await oracle.plain_stakes_agree(connection, recorded.number, recorded.state)
+            if authorities is not None:
+                await oracle.author_agrees(connection, recorded.number, recorded.line, authorities)
+            authorities = recorded.state[prefix("Aura.Authorities")]

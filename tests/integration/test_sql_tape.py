@@ -1,9 +1,10 @@
-"""Tables and as-of functions against the recorded chain, block by block, without the pipeline."""
+"""Views and functions against each other and against the recorded chain (specs 293 and 300)."""
 
 from __future__ import annotations
 
-import json
+import struct
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,14 @@ import asyncpg
 import oracle
 import pytest
 from loader import load_tape
-from storage_of_rows import Hyperparameters, storage_at, storage_now
-from tape import State, answers, blocks, prefix
-
-from indexer.datasets import load
+from tape import blocks, prefix
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realdata]
 
-TRACKED = {prefix(str(item)) for dataset in load() for item in dataset.items}
-
-
-def tracked(state: State) -> State:
-    """The part of a state that datasets track."""
-    return {key: value for key, value in state.items() if key[:32] in TRACKED}
-
 
 @pytest.fixture
-async def finney(database: str, realdata: Path) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A database holding the tape of specs 293 and 300."""
+async def tape(database: str, realdata: Path) -> AsyncIterator[Any]:
+    """A connection to a database that holds the tape."""
     metadata = {spec: realdata / f"metadata/spec{spec}.v15.scale" for spec in (293, 300)}
     await load_tape(database, realdata / "tape/blocks.jsonl.gz", metadata)
     connection = await asyncpg.connect(database)
@@ -36,77 +27,135 @@ async def finney(database: str, realdata: Path) -> AsyncIterator[asyncpg.Connect
     await connection.close()
 
 
-@pytest.fixture
-async def before_dtao(database: str, realdata: Path) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A database holding the tape of spec 143."""
-    await load_tape(database, realdata / "tape/blocks_spec143.jsonl.gz", {143: realdata / "metadata/spec143.v14.scale"})
+async def rows(connection: Any, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+    """The rows of a query as sorted tuples."""
+    return sorted((tuple(record) for record in await connection.fetch(query, *arguments)), key=repr)
+
+
+async def test_current_views_are_the_as_of_functions_at_the_last_block(tape: Any) -> None:
+    for view, function in (("delegations", "delegations_at()"), ("subnets", "subnets_at()")):
+        seen = await rows(tape, f"select * from {view}")
+        assert seen
+        assert seen == await rows(tape, f"select * from {function}")
+    for netuid in (None, 0, 1, 2):
+        seen = await rows(
+            tape,
+            "select name, value, value_json, is_default from hyperparameters where netuid is not distinct from $1",
+            netuid,
+        )
+        assert len(seen) > 25
+        assert seen == await rows(tape, "select * from hyperparameters_at($1)", netuid)
+
+
+async def test_filters_of_delegations_give_the_same_rows_as_a_where(tape: Any) -> None:
+    for block in (20, 47, 88):
+        every = await tape.fetch("select * from delegations_at($1)", block)
+        for column in ("coldkey", "hotkey", "netuid"):
+            for value in {row[column] for row in every}:
+                expected = sorted(repr(row) for row in every if row[column] == value)
+                found = await tape.fetch(f"select * from delegations_at($1, of_{column} => $2)", block, value)
+                assert sorted(map(repr, found)) == expected
+
+
+async def test_tao_value_is_alpha_at_the_price_of_the_subnet(tape: Any) -> None:
+    prices = dict(await rows(tape, "select netuid, price from subnets_at(80)"))
+    assert prices[0] == 1
+    assert prices[2] != 1
+    found = await tape.fetch("select * from delegations_at(80)")
+    assert {row["netuid"] for row in found} == {1, 2}
+    for row in found:
+        assert row["tao_rao"] == int(row["alpha_rao"] * prices[row["netuid"]])
+        assert not row["is_escrow"]
+        assert not row["is_dissolving"]
+
+
+async def test_subnet_history_holds_the_subnet_as_of_each_of_its_rows(tape: Any) -> None:
+    for block in (1, 14, 50, 88):
+        expected = await tape.fetch("select netuid, price, subnet_tao, subnet_owner from subnets_at($1)", block)
+        found = await tape.fetch(
+            "select distinct on (netuid) netuid, price, subnet_tao, subnet_owner from subnet_history "
+            "where block_number <= $1 order by netuid, block_number desc",
+            block,
+        )
+        assert sorted(found) == sorted(expected)
+
+
+async def test_hyperparameter_history_holds_the_value_as_of_every_block(tape: Any) -> None:
+    history = await tape.fetch("select * from hyperparameter_history order by block_number")
+    for netuid in (None, 0, 1, 2):
+        for block in range(0, 89, 4):
+            latest = {row["name"]: row for row in history if row["netuid"] == netuid and row["block_number"] <= block}
+            found = sorted(
+                (row["name"], row["value"], row["value_json"], row["is_default"])
+                for row in latest.values()
+                if row["exists"]
+            )
+            expected = await tape.fetch("select * from hyperparameters_at($1, $2)", netuid, block)
+            assert found == sorted(tuple(row) for row in expected), (netuid, block)
+
+
+async def test_issuance_is_as_stored_at_every_block(tape: Any, realdata: Path) -> None:
+    key = prefix("SubtensorModule.TotalIssuance")
+    for recorded in blocks(realdata / "tape/blocks.jsonl.gz"):
+        amount = await tape.fetchval(
+            "select amount from issuance_history where name = 'total_issuance' and block_number <= $1 "
+            "order by block_number desc limit 1",
+            recorded.number,
+        )
+        assert amount == struct.unpack("<Q", recorded.state[key])[0]
+
+
+async def test_blocks_tell_time_spec_and_counts(tape: Any, realdata: Path) -> None:
+    found = {row["block_number"]: row for row in await tape.fetch("select * from blocks")}
+    assert len(found) == 89
+    assert found[0]["author"] is None
+    assert found[0]["timestamp"] is None
+    authorities, told = None, 0
+    for recorded in blocks(realdata / "tape/blocks.jsonl.gz"):
+        row = found[recorded.number]
+        assert row["spec_version"] == (293 if recorded.number <= 84 else 300)
+        assert row["event_count"] == struct.unpack("<I", recorded.state.get(prefix("System.EventCount"), bytes(4)))[0]
+        if recorded.number == 0:
+            authorities = recorded.state[prefix("Aura.Authorities")]
+            continue
+        assert row["extrinsic_count"] == len(recorded.line["extrinsics"])
+        now_ms = struct.unpack("<Q", recorded.state[prefix("Timestamp.Now")])[0]
+        assert Decimal(str(row["timestamp"].timestamp())) * 1000 == now_ms
+        if authorities is None:
+            assert row["author"] is None
+        else:
+            told += await oracle.author_agrees(tape, recorded.number, recorded.line, authorities)
+        authorities = recorded.state.get(prefix("Aura.Authorities"))
+    # The runtime of spec 300 drops the authorities from the state.
+    assert told == 85
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("select * from delegations_at(89)", 'block 89 is not indexed for dataset "stake": blocks 0 to 88 are'),
+        ("select * from hyperparameters_at(1, -1)", "block -1 is not indexed"),
+        ("select * from subnets_at(1000000)", "blocks 0 to 88 are"),
+        ("select * from balance_at('0x00', 5)", '"0x00" is not an SS58 address'),
+        ("select * from delegations_at(5, of_coldkey => 'nobody')", "is not an SS58 address"),
+    ],
+)
+async def test_a_question_that_cannot_be_answered_is_an_error_that_says_why(
+    tape: Any, query: str, message: str
+) -> None:
+    with pytest.raises(asyncpg.InvalidParameterValueError, match=message.replace("(", r"\(")):
+        await tape.fetch(query)
+
+
+async def test_a_dataset_that_is_not_indexed_is_named(database: str) -> None:
     connection = await asyncpg.connect(database)
-    yield connection
+    with pytest.raises(asyncpg.InvalidParameterValueError, match='dataset "balances" is not indexed'):
+        await connection.fetch("select * from balance_at('0x" + "00" * 32 + "')")
+    for view in ("delegations", "subnets", "subnet_history", "hyperparameters", "hyperparameter_history"):
+        assert await connection.fetch(f"select * from {view}") == []
     await connection.close()
 
 
-def parameters(realdata: Path) -> Hyperparameters:
-    return Hyperparameters(realdata.parent / "HYPERPARAMS_2026-10.tsv")
-
-
-async def tables_equal_the_state_at_every_block(
-    connection: asyncpg.Connection[Any], file: Path, names: Hyperparameters
-) -> int:
-    """Rebuilds storage from the tables as of each block; returns how many keys were compared."""
-    compared, last = 0, {}
-    for recorded in blocks(file):
-        expected = tracked(recorded.state)
-        found = await storage_at(connection, recorded.number, names)
-        differing = {k.hex() for k in found.keys() | expected.keys() if found.get(k) != expected.get(k)}
-        assert not differing, f"block {recorded.number}: {sorted(differing)[:5]}"
-        compared, last = compared + len(expected), expected
-    assert await storage_now(connection, names) == last
-    return compared
-
-
-async def test_tables_give_back_every_tracked_key_at_every_block(
-    finney: asyncpg.Connection[Any], realdata: Path
-) -> None:
-    compared = await tables_equal_the_state_at_every_block(
-        finney, realdata / "tape/blocks.jsonl.gz", parameters(realdata)
-    )
-    assert compared > 10_000
-
-
-async def test_tables_give_back_every_tracked_key_of_the_old_layout(
-    before_dtao: asyncpg.Connection[Any], realdata: Path
-) -> None:
-    compared = await tables_equal_the_state_at_every_block(
-        before_dtao, realdata / "tape/blocks_spec143.jsonl.gz", parameters(realdata)
-    )
-    assert compared > 1_000
-
-
-async def test_stakes_hyperparameters_and_prices_are_what_the_runtime_answers(
-    finney: asyncpg.Connection[Any], realdata: Path
-) -> None:
-    stakes = fields = prices = 0
-    for block, given in answers(realdata / "tape/oracle.jsonl.gz").items():
-        stakes += await oracle.stakes_agree(finney, block, given["stake_info_for_coldkeys"])
-        for netuid in (0, 1, 2):
-            fields += await oracle.hyperparameters_agree(finney, block, netuid, given[f"hyper_{netuid}"])
-            prices += await oracle.price_agrees(finney, block, netuid, given[f"price_{netuid}"])
-    print(stakes, fields, prices)
-    assert stakes > 300
-    assert fields > 2_407
-    assert prices > 75
-
-
-async def test_balances_as_of_any_block_are_those_of_the_state(finney: asyncpg.Connection[Any], realdata: Path) -> None:
-    accounts = [bytes.fromhex(key) for key in json.loads((realdata / "tape/accounts.json").read_text()).values()]
-    for recorded in blocks(realdata / "tape/blocks.jsonl.gz"):
-        await oracle.balances_agree(finney, recorded.number, recorded.state, accounts)
-
-
-async def test_balances_of_the_old_layout_are_those_of_the_state(
-    before_dtao: asyncpg.Connection[Any], realdata: Path
-) -> None:
-    names = json.loads((realdata / "tape/accounts_spec143.json").read_text())
-    accounts = [bytes.fromhex(key) for key in names.values()]
-    for recorded in blocks(realdata / "tape/blocks_spec143.jsonl.gz"):
-        await oracle.balances_agree(before_dtao, recorded.number, recorded.state, accounts)
+async def test_an_address_never_seen_has_a_balance_of_zero(tape: Any) -> None:
+    row = await tape.fetchrow("select * from balance_at('5EYCAe5jLQhn6ofDSwHx3AZmsZPVFHnKpstqap4vqwDWtp7s', 50)")
+    assert tuple(row) == (0, 0, 0, 0)
