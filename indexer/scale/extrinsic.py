@@ -37,8 +37,8 @@ class Extrinsic:
     """Values of the transaction extensions by name, such as ``CheckNonce``; empty if bare."""
     pallet: str
     call: str
-    args: Any
-    """Arguments by name; ``()`` if the call has none."""
+    args: Mapping[str, Any]
+    """Arguments by name."""
     raw: bytes
 
     @property
@@ -92,6 +92,8 @@ class ExtrinsicCodec:
             pallet, name, args = outer_case(call)
         except (AttributeError, ValueError):
             raise DecodeError(f"call {call!r:.80} is not of the form pallet, call", path="Extrinsic") from None
+        if args == ():
+            args = {}
         return Extrinsic(version & 0x3F, version == SIGNED_V4, address, signature, fields, pallet, name, args, raw)
 
     def encode_bare(self, call: object, *, version: int = 4) -> bytes:

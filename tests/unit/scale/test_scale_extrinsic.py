@@ -52,7 +52,7 @@ def test_bare_of_either_version(runtime: Runtime, version: int) -> None:
     extrinsic = runtime.decode_extrinsic(raw)
     assert (extrinsic.version, extrinsic.signed, extrinsic.extensions) == (version, False, {})
     assert (extrinsic.address, extrinsic.signature, extrinsic.signer) == (None, None, None)
-    assert (extrinsic.pallet, extrinsic.call, extrinsic.args) == ("Sample", "nop", ())
+    assert (extrinsic.pallet, extrinsic.call, extrinsic.args) == ("Sample", "nop", {})
     assert runtime.extrinsics.encode_bare({"Sample": "nop"}, version=version) == raw
 
 

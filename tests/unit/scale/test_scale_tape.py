@@ -94,7 +94,7 @@ def test_every_extrinsic_decodes_and_its_call_encodes_again(tape: list[dict[str,
             raw = unhex(text)
             extrinsic = runtime.decode_extrinsic(raw)
             calls[extrinsic.pallet, extrinsic.call] += 1
-            call = {extrinsic.pallet: {extrinsic.call: extrinsic.args} if extrinsic.args != () else extrinsic.call}
+            call = {extrinsic.pallet: {extrinsic.call: extrinsic.args} if extrinsic.args else extrinsic.call}
             if extrinsic.signed:
                 assert len(extrinsic.signer or b"") == 32
                 again = runtime.extrinsics.encode_signed(

@@ -158,7 +158,7 @@ def test_a_value_cut_anywhere_or_with_a_byte_too_many_is_refused(type_id: int, e
         (S.primitive["char"], "00001100", "1114112 is no Unicode character in char at byte 0"),
         (S.primitive["str"], "04ff", "string is not UTF-8 in str at byte 1"),
         (S.side, "01", "unknown variant 1 in Side at byte 0"),
-        (S.option, "02", "unknown variant 2 in Option<u32> at byte 0"),
+        (S.option, "0200000000", "unknown variant 2 in Option<u32> at byte 0"),
         (S.tree, "010800010105", "truncated: 2 bytes wanted, 1 left in Tree.Node.0[1].Node.0: Vec<Tree> at byte 5"),
         (S.mixed, "01" + "0478" + "02", "truncated: 2 bytes wanted, 1 left in Mixed.c: u16 at byte 3"),
         (S.rows, "04" + "00" * 24 + "09", "bool is 9 in Vec<AccountData>[0].ok: bool at byte 25"),
@@ -192,6 +192,12 @@ def test_a_length_the_bytes_cannot_hold_is_refused_before_allocating() -> None:
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 200_000
+
+
+def test_the_smallest_size_of_a_type_is_exact_even_where_it_contains_itself() -> None:
+    sizes = {S.long_array: 400, S.data: 25, S.mixed: 6, S.option2: 1, S.tree: 2, S.result: 1, S.u256: 32, S.lsb: 1}
+    sizes |= {S.unit: 0, S.empties: 0, S.compact_unit: 0, S.compact_newtype: 1, S.rows: 1, S.strings: 2}
+    assert {type_id: S.codec.registry.min_size(type_id) for type_id in sizes} == sizes
 
 
 def test_items_that_take_no_bytes_are_capped() -> None:
