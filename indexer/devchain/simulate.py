@@ -44,7 +44,7 @@ class SimulatedProducer:
         if number == self._upgrade_at:
             calls.append(_upgrade())
         now_ms = self._start_ms + number * self._block_ms
-        slot = now_ms // SLOT_MS
+        slot = now_ms // self._block_ms
         return execute(runtime, parent, state, BlockTime(now_ms, slot, CAST.authors[slot % len(CAST.authors)]), calls)
 
     def runtime(self, code_hash: bytes) -> ServedRuntime:
