@@ -1,0 +1,41 @@
+"""The README's queries run on a database as the migrations make it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from indexer import datasets
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+QUERIES = [
+    query.strip()
+    for block in re.findall(r"```sql\n(.*?)```", README, re.S)
+    for query in block.split(";")
+    if query.strip()
+]
+
+
+def test_the_three_as_of_functions_are_among_the_examples() -> None:
+    for function in ("balance_at(", "delegations_at(", "hyperparameters_at("):
+        assert any(function in query for query in QUERIES), function
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0].removeprefix("-- "))
+async def test_an_example_runs(database: str, query: str) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        # As if the blocks of the examples were indexed; the functions refuse others.
+        for dataset in datasets.load(None):
+            await connection.execute(
+                "INSERT INTO cursors (dataset, start_block, block_number, block_hash, committed_at) "
+                "VALUES ($1, 0, 9300000, $2, now())",
+                dataset.name,
+                bytes(32),
+            )
+        await connection.fetch(query)
+    finally:
+        await connection.close()

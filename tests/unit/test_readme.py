@@ -1,0 +1,60 @@
+"""The README tells what is so: options, defaults, metrics, exit codes, commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from indexer import cli, errors
+from indexer.config import Settings
+from indexer.metrics import Metrics
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(set(re.findall(r"^\.venv/bin/indexer (.*?)(?: {2,}#.*)?$", README, re.M)))
+
+
+def shown(default: object) -> str:
+    """A default as the table shows it."""
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return "`on`" if default else "`off`"
+    return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def test_the_configuration_table_lists_every_option_as_it_is() -> None:
+    expected = []
+    for name, field in Settings.model_fields.items():
+        default = "user's data folder" if name == "data_dir" else shown(field.default)
+        flag, variable = name.replace("_", "-"), name.upper()
+        expected.append(f"| `--{flag}` | `INDEXER_{variable}` | {default} | {field.description} |")
+    assert re.findall(r"^\| `--.*$", README, re.M) == expected
+
+
+def test_the_metrics_table_lists_every_metric_as_it_is() -> None:
+    expected = set()
+    for family in Metrics().registry.collect():
+        if family.name.startswith("indexer_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            expected.add((name, f"{family.type}: {family.documentation}"))
+    assert set(re.findall(r"^\| `(indexer_\w+)(?:\{[\w,]+\})?` \| (.*) \|$", README, re.M)) == expected
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    codes = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    assert {int(code) for code in re.findall(r"^\| (\d) \| ", README, re.M)} == codes
+
+
+def test_there_are_examples_of_commands() -> None:
+    assert {command.split()[0] for command in COMMANDS} >= {"run", "check", "status", "psql"}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_an_example_of_a_command_is_understood(line: str) -> None:
+    name, *arguments = shlex.split(line)
+    command = typer.main.get_command(cli.app).commands[name]  # type: ignore[attr-defined]
+    assert command.make_context(name, arguments).params is not None
