@@ -32,6 +32,8 @@ The path of the data, readable from the listing of this folder:
 * ``schema_doc`` SCHEMA.md from the declarations
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
+* ``inspection`` what a person asks from beside it: status, check, rewind, psql
+* ``playground`` the simulated chain as commands start it
 * ``cli``       the commands
 """
 
