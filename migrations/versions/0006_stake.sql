@@ -62,7 +62,7 @@ create function alpha_rao(
 language plpgsql immutable parallel safe as $$
 declare
     v constant numeric := coalesce(pool_alpha, 0);
-    u64_max constant numeric := 18446744073709551615;
+    bigint_max constant numeric := 9223372036854775807; -- the runtime ends at 2^64 - 1; all supply is below 2^55
     two128 constant numeric := 340282366920938463463374607431768211456;
     ratio numeric;
     s_m numeric := share_mantissa;
@@ -86,7 +86,7 @@ begin
         -- U64F64 arithmetic: bits of V / D, then times S; a quotient that overflows multiplies first.
         ratio := div(v * two128, total_bits);
         alpha := case when ratio < two128 then div(ratio * share_bits, two128) else div(v * share_bits, total_bits) end;
-        return least(alpha, u64_max);
+        return least(alpha, bigint_max);
     end if;
     if share_bits is not null then
         select f.mantissa, f.exponent into s_m, s_e from safe_float(share_bits) f;
@@ -102,7 +102,7 @@ begin
         v * s_m * trunc(power(10::numeric, greatest(s_e - d_e, 0))),
         d_m * trunc(power(10::numeric, greatest(d_e - s_e, 0)))
     );
-    return least(alpha, u64_max, case when spec_version >= 458 then v end);
+    return least(alpha, bigint_max, case when spec_version >= 458 then v end);
 end
 $$;
 comment on function alpha_rao(integer, bigint, bigint, numeric, numeric, bigint, numeric, numeric, bigint, bigint, bigint) is
