@@ -21,6 +21,6 @@ def ss58_decode(address: str, prefix: int | None = None) -> bytes:
         account = bytes.fromhex(ss58.ss58_decode(address, prefix))
     except (ValueError, IndexError) as error:
         raise DecodeError(f"{address!r:.80} is no SS58 address: {error}") from None
-    if address.startswith("0x") or len(account) != 32:
+    if len(account) != 32:
         raise DecodeError(f"{address!r:.80} is no SS58 address of an account")
     return account
