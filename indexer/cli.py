@@ -161,8 +161,8 @@ def devchain(
     from indexer import playground
 
     logs.set_up()
-    chain = playground.chain(seed=seed, replay=replay, metadata=metadata)
     every_s = block_time if block_time is not None else (0.0 if replay else 12.0)
+    chain = playground.chain(seed=seed, block_time_s=every_s, replay=replay, metadata=metadata)
     anyio.run(partial(playground.serve, chain, host, port, block_time_s=every_s, blocks=blocks))
 
 

@@ -50,6 +50,16 @@ def chosen(settings: Settings) -> tuple[Dataset, ...]:
 
 async def serve(settings: Settings) -> None:
     """Index until a signal or ``settings.stop``. Raises ``Fatal`` if a person has to act."""
+    try:
+        await _serve(settings)
+    except BaseExceptionGroup as bundle:
+        cause = root_cause(bundle)
+        if isinstance(cause, IndexerError):
+            raise cause from None
+        raise
+
+
+async def _serve(settings: Settings) -> None:
     wanted = chosen(settings)
     metrics = Metrics(follow=settings.follow, ready_lag_s=settings.ready_lag_s)
     stopping = anyio.Event()

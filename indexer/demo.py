@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ async def run(*, blocks: int | None, seed: int, block_time_s: float, data_dir: P
     logs.set_up(level="warning")
     folder = data_dir or config.default_data_dir().with_name("bittensor-indexer-demo")
     with _own_folder(folder):
-        console.print(f"[bold]demo[/]: a simulated chain, a block every {block_time_s:g} s; database in {folder}")
-        chain = playground.chain(seed=seed, replay=None, metadata=None)
+        console.print(
+            f"[bold]demo[/]: a simulated chain, a block every {block_time_s:g} s; database in {folder}", soft_wrap=True
+        )
+        chain = playground.chain(seed=seed, block_time_s=block_time_s)
         async with embedded.postgres(folder) as url, anyio.create_task_group() as group:
             port = await group.start(playground.serve_in_background, chain, block_time_s, blocks)
             settings = config.load(
@@ -69,7 +72,7 @@ async def run(*, blocks: int | None, seed: int, block_time_s: float, data_dir: P
             group.cancel_scope.cancel()
         async with embedded.postgres(folder) as url, _connected(url) as connection:
             await _samples(connection, "at the end")
-        console.print(_how_to_connect(folder))
+        console.print(_how_to_connect(folder), soft_wrap=True)
 
 
 @contextmanager
@@ -114,7 +117,7 @@ async def _show(url: str, blocks: int | None, folder: Path) -> None:
         while await _committed(connection) < enough:  # noqa: ASYNC110 - another process could be the one that writes
             await anyio.sleep(REFRESH_S)
         await _samples(connection, "after the first blocks")
-        console.print(_how_to_connect(folder))
+        console.print(_how_to_connect(folder), soft_wrap=True)
         samples: list[tuple[float, int]] = []
         next_line_s = 0.0
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -124,7 +127,7 @@ async def _show(url: str, blocks: int | None, folder: Path) -> None:
                     live.update(_panel(glimpse, blocks), refresh=True)
                 elif time.monotonic() >= next_line_s:
                     next_line_s = time.monotonic() + PLAIN_LINE_EVERY_S
-                    console.print(_line(glimpse))
+                    console.print(_line(glimpse), soft_wrap=True)
                 await anyio.sleep(REFRESH_S)
 
 
@@ -194,7 +197,7 @@ async def _samples(connection: Connection, when: str) -> None:
         f"SELECT name, value, is_default FROM hyperparameters_at(1, {block}) WHERE name IN "
         "('tempo', 'kappa', 'network_pow_registration_allowed', 'burn') ORDER BY name",
     ):
-        console.print(f"\n[bold]{when}[/], block {block}: [cyan]{question}[/]")
+        console.print(f"\n[bold]{when}[/], block {block}: [cyan]{question}[/]", soft_wrap=True)
         console.print(_grid(await connection.fetch(question)))
 
 
@@ -208,7 +211,7 @@ def _grid(rows: Sequence[Any]) -> Table:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
     return f"{text[:8]}…{text[-4:]}" if len(text) == 48 and text.startswith("5") else text
 
 

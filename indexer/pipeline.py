@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -58,7 +59,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _Ticket:
-    """One block on its way: set ``done`` when ``rows`` or ``error`` is there."""
+    """One block on its way. ``done`` is set when ``rows`` or ``error`` is there, or when it is given up unbegun."""
 
     number: int
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -80,6 +81,7 @@ class Pipeline:
         self._planner = anyio.CancelScope()
         self._warned: set[ItemRef] = set()
         self._tip = plan.after
+        self._draining = False
 
     @property
     def tip(self) -> BlockRef | None:
@@ -88,6 +90,7 @@ class Pipeline:
 
     def drain(self) -> None:
         """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
+        self._draining = True
         self._planner.cancel()
 
     async def run(self) -> None:
@@ -126,6 +129,8 @@ class Pipeline:
         with jobs.clone() as own:
             async for ticket in own:
                 try:
+                    if self._draining:
+                        continue
                     ticket.rows = await self._rows(ticket.number)
                 except IndexerError as error:
                     ticket.error = error
@@ -134,7 +139,8 @@ class Pipeline:
                     if others is not None or mine is None:
                         raise
                     ticket.error = mine
-                ticket.done.set()
+                finally:
+                    ticket.done.set()
 
     async def _rows(self, number: int) -> BlockRows:
         """One block from height to rows."""
@@ -218,20 +224,34 @@ class Pipeline:
         return header
 
     async def _write(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
-        """Commit tickets in order, each transaction a run of those that are ready."""
-        async for first in order:
+        """Commit tickets in order; one transaction takes the run of them that is ready by then."""
+        waiting: deque[_Ticket] = deque()
+        while True:
+            if not waiting:
+                try:
+                    waiting.append(await order.receive())
+                except anyio.EndOfStream:
+                    return
+            await waiting[0].done.wait()
             ready: list[BlockRows] = []
             problem: Exception | None = None
-            ticket: _Ticket | None = first
-            while ticket is not None and problem is None:
-                await ticket.done.wait()
+            while waiting and waiting[0].done.is_set() and problem is None and self._room(ready):
+                ticket = waiting.popleft()
+                if ticket.rows is None and ticket.error is None:  # not begun when ``drain`` was called
+                    await self._commit(ready)
+                    return
                 problem = ticket.error or self._not_continuing(ticket.rows, ready)
                 if problem is None and ticket.rows is not None:
                     ready.append(ticket.rows)
-                    ticket = _next_ready(order, ready, self._plan.batch)
+                if not waiting:
+                    waiting.extend(_at_once(order))
             await self._commit(ready)
             if problem is not None:
                 raise problem
+
+    def _room(self, ready: Sequence[BlockRows]) -> bool:
+        """Whether the transaction may grow by another block."""
+        return len(ready) < self._plan.batch and sum(len(block.rows) for block in ready) < ROWS_PER_COMMIT
 
     def _not_continuing(self, rows: BlockRows | None, ready: Sequence[BlockRows]) -> Reorg | None:
         """Every block continues the one before it; one that does not ends the run."""
@@ -270,14 +290,12 @@ class Pipeline:
                     metrics.head_to_commit_seconds.observe(time.monotonic() - seen_s)
 
 
-def _next_ready(order: MemoryObjectReceiveStream[_Ticket], ready: Sequence[BlockRows], batch: int) -> _Ticket | None:
-    """The next ticket, if there is one at once and the transaction may grow by it."""
-    if len(ready) >= batch or sum(len(block.rows) for block in ready) >= ROWS_PER_COMMIT:
-        return None
+def _at_once(order: MemoryObjectReceiveStream[_Ticket]) -> list[_Ticket]:
+    """The next ticket, if the planner has sent one already."""
     try:
-        return order.receive_nowait()
+        return [order.receive_nowait()]
     except (anyio.WouldBlock, anyio.EndOfStream):
-        return None
+        return []
 
 
 def track(datasets: Sequence[Dataset]) -> Tracked:

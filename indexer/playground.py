@@ -5,6 +5,7 @@ The only module of the product that imports ``devchain``.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from anyio.abc import TaskStatus
@@ -12,30 +13,35 @@ from rich.console import Console
 
 from indexer.devchain.chain import Chain
 from indexer.devchain.heartbeat import serve as serve_chain
+from indexer.devchain.simulate import simulated_chain
 from indexer.devchain.tape import load_tape
 from indexer.errors import ConfigError
 
 _console = Console(highlight=False)
 
 
-def chain(*, seed: int, replay: Path | None, metadata: Path | None) -> Chain:
-    """A seeded simulated chain, or the recorded one in ``replay``. Raises ``ConfigError`` for a tape that is none."""
+def chain(*, seed: int, block_time_s: float, replay: Path | None = None, metadata: Path | None = None) -> Chain:
+    """A seeded simulated chain, or the recorded one in ``replay``.
+
+    A live one begins now, so that lag means something; with a block time of 0 the same seed gives the
+    same hashes on any day. Raises ``ConfigError`` for a tape that is none.
+    """
     if replay is None and metadata is not None:
         raise ConfigError("--metadata goes with --replay: the simulated chain declares its own runtimes")
     if replay is not None:
         if metadata is None:
             raise ConfigError("--replay needs --metadata: the folder with the metadata of the tape's runtimes")
         return load_tape(replay, metadata)
-    from indexer.devchain.simulation import simulated_chain
-
-    return simulated_chain(seed)
+    if block_time_s <= 0:
+        return simulated_chain(seed)
+    return simulated_chain(seed, start_ms=int(time.time() * 1000), block_ms=int(block_time_s * 1000))
 
 
 async def serve(chain: Chain, host: str, port: int, *, block_time_s: float, blocks: int | None) -> None:
     """Serve until stopped. Raises ``ConfigError`` if the port is taken."""
 
     def ready(bound: int) -> None:
-        _console.print(f"serving on ws://{host}:{bound} — follow it with: indexer run --network ws://{host}:{bound}")
+        _console.print(f"serving on ws://{host}:{bound} — follow it with: indexer run --network ws://{host}:{bound}", soft_wrap=True)
 
     try:
         await serve_chain(chain, host, port, block_time_s=block_time_s, blocks=blocks, ready=ready)

@@ -126,6 +126,13 @@ def database(_portal: BlockingPortal, postgres_url: str, _template: str) -> Iter
 
 
 @pytest.fixture
+def another_database(_portal: BlockingPortal, postgres_url: str, _template: str) -> Iterator[str]:
+    """A second fresh, migrated database, to compare the first one with."""
+    with _new_database(_portal, postgres_url, _template) as url:
+        yield url
+
+
+@pytest.fixture
 def empty_database(_portal: BlockingPortal, postgres_url: str) -> Iterator[str]:
     """URL of a fresh database without any table."""
     with _new_database(_portal, postgres_url, "template0") as url:
