@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-import click
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from indexer import __version__, config, daemon, inspection, logs
 from indexer.errors import EXIT_USAGE, ConfigError, IndexerError, root_cause
@@ -100,7 +100,8 @@ def check(settings: config.Settings) -> None:
     """Check the configuration, the node and the database, without changing anything."""
     findings = anyio.run(inspection.check, settings)
     for finding in findings:
-        out.print(f"[{'green' if finding.good else 'red'}]{'ok' if finding.good else 'no'}[/] {finding.text}")
+        verdict = ("ok ", "green") if finding.good else ("no ", "red")
+        out.print(Text.assemble(verdict, finding.text), soft_wrap=True)
     if not all(finding.good for finding in findings):
         raise typer.Exit(EXIT_USAGE)
 
@@ -194,32 +195,12 @@ def _root(
 
 
 def main() -> None:
-    """The console script."""
-    sys.exit(_main())
-
-
-def _main() -> int:
+    """The console script. Ends the process with its exit code; typer itself does so for wrong usage."""
     try:
-        code = app(standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
-    except click.exceptions.Abort:
-        complaints.print("aborted")
-        return 1
-    except click.ClickException as wrong:
-        wrong.show()
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        return 130
+        app()
     except (IndexerError, BaseExceptionGroup) as error:
         cause = root_cause(error)
         if not isinstance(cause, IndexerError):
             raise
-        complaints.print(f"[bold red]error:[/] {_plain(str(cause))}")
-        return getattr(cause, "exit_code", ConfigError.exit_code)
-
-
-def _plain(text: str) -> str:
-    """One line, with nothing rich would take for markup."""
-    return " ".join(text.split()).replace("[", "\\[")
+        complaints.print(Text.assemble(("error: ", "bold red"), " ".join(str(cause).split())))
+        sys.exit(getattr(cause, "exit_code", ConfigError.exit_code))

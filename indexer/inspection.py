@@ -144,12 +144,13 @@ def as_table(report: Status) -> Table:
     lag = "no block yet" if report.lag_seconds is None else f"{report.lag_seconds:,.0f} s behind the clock"
     title = f"{report.chain} ({report.genesis_hash[:10]}…), runtime {report.spec_version}, {lag}"
     table = Table(title=title, title_justify="left")
-    for name in ("dataset", "from block", "committed", "finalized", "complete", "incomplete", "ranges"):
-        table.add_column(name, justify="left" if name in ("dataset", "ranges") else "right")
+    for name in ("dataset", "committed", "finalized", "complete", "incomplete", "ranges"):
+        words = name in ("dataset", "ranges")
+        table.add_column(name, justify="left" if words else "right", no_wrap=name == "dataset")
     for row in report.datasets:
         ranges = ", ".join(f"{a}-{b}{'' if complete else ' (incomplete)'}" for a, b, complete in row.ranges)
         table.add_row(
-            row.dataset, str(row.start_block), str(row.committed_block), str(row.finalized_block or "-"),
+            row.dataset, str(row.committed_block), str(row.finalized_block or "-"),
             str(row.complete_blocks), str(row.incomplete_blocks), ranges,
         )  # fmt: skip
     return table
