@@ -95,7 +95,7 @@ class Server:
             state = await self._settled()
             if state is State.RUNNING:
                 self.port = PidFile.read(self.place).port
-                log.info("postgres_joined", port=self.port)
+                log.debug("postgres_joined", port=self.port)
                 return
             await self._start()
 
@@ -199,7 +199,7 @@ class Server:
             if started:
                 self._process, self.port = process, port
                 self.place.port_file.write_text(str(port))
-                log.info("postgres_started", port=port, pid=process.pid)
+                log.debug("postgres_started", port=port, pid=process.pid)
                 return
             await process.aclose()
             log.debug("postgres_start_failed", attempt=attempt)
