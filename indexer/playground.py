@@ -41,7 +41,8 @@ async def serve(chain: Chain, host: str, port: int, *, block_time_s: float, bloc
     """Serve until stopped. Raises ``ConfigError`` if the port is taken."""
 
     def ready(bound: int) -> None:
-        _console.print(f"serving on ws://{host}:{bound} — follow it with: indexer run --network ws://{host}:{bound}", soft_wrap=True)
+        url = f"ws://{host}:{bound}"
+        _console.print(f"serving on {url} — follow it with: indexer run --network {url}", soft_wrap=True)
 
     try:
         await serve_chain(chain, host, port, block_time_s=block_time_s, blocks=blocks, ready=ready)
