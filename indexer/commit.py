@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import asyncpg
@@ -79,6 +80,7 @@ def _accounts(rows: Iterable[tuple[object, ...]], columns: Sequence[str], accoun
     return {value for row in rows for at in positions if isinstance(value := row[at], bytes)}
 
 
+@lru_cache(maxsize=256)
 def _json_columns(table: Keyed) -> frozenset[str]:
     return frozenset(name for name in table.values if isinstance(table.current.columns[name].type, JSONB))
 

@@ -13,6 +13,7 @@ header's state root, gives it.
 from __future__ import annotations
 
 import hashlib
+from binascii import hexlify, unhexlify
 from bisect import bisect_right
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,19 +80,19 @@ EMPTY_ROOT = blake2_256(b"\0")
 """Root of a trie without keys."""
 
 
+_HEX_DIGITS = b"0123456789abcdef"
+_FROM_HEX = bytes.maketrans(_HEX_DIGITS, bytes(range(16)))
+_TO_HEX = bytes.maketrans(bytes(range(16)), _HEX_DIGITS)
+
+
 def nibbles(key: bytes) -> bytes:
     """The nibbles of ``key``, one per byte, high one first."""
-    out = bytearray(2 * len(key))
-    out[0::2] = bytes(b >> 4 for b in key)
-    out[1::2] = bytes(b & 15 for b in key)
-    return bytes(out)
+    return hexlify(key).translate(_FROM_HEX)  # the fastest way there is: both steps run in C
 
 
 def pack(path: bytes) -> bytes:
     """Nibbles back to bytes; an odd path is padded with one zero nibble at its end."""
-    if len(path) % 2:
-        path += b"\0"
-    return bytes(high << 4 | low for high, low in zip(path[0::2], path[1::2], strict=True))
+    return unhexlify((path + b"\0" if len(path) % 2 else path).translate(_TO_HEX))
 
 
 def by_hash(proof: Iterable[bytes]) -> dict[bytes, bytes]:
