@@ -1,13 +1,23 @@
 """A simulated chain that speaks a Substrate node's RPC, for tests, demos and work without a network.
 
-* ``trie_build``   persistent tries: roots, read proofs, key listings
-* ``blocks``       headers, bodies, digests
-* ``chain``        the block tree, best and finalized heads, all states
-* ``tape``         a recorded chain as a producer of blocks
-* ``runtime_file`` a runtime as served: version and metadata
-* ``rpc``          the JSON-RPC methods over one chain
-* ``server``       WebSocket, subscriptions, heartbeat
+A chain of blocks, whoever makes them:
 
-It imports of the product only ``scale``, ``trie``, ``errors`` and ``model``; nothing but the command
-line imports it.
+* ``trie_build``, ``state``   persistent tries: roots, read proofs, key listings
+* ``blocks``, ``chain``       headers and bodies; the block tree, best and finalized heads, all states
+* ``runtime_file``            a runtime as a node serves it: version and metadata
+* ``tape``                    recorded blocks as such a chain
+* ``rpc``, ``subscriptions``  the JSON-RPC methods; what a subscription tells
+* ``server``, ``heartbeat``   WebSocket and faults; growth and finality by the clock
+* ``oracle``                  stakes and prices of any block, from its raw state
+
+A chain that makes its own blocks:
+
+* ``scale_encode``, ``declare``, ``forms``, ``pallet``, ``metadata``  types and pallets declared in code
+* ``substrate_types``, ``pallets_*``, ``hyperparameters``, ``runtimes``  the two runtimes, 293 and 475
+* ``ledger``, ``accounts``, ``shares``, ``pools``, ``staking``, ``baskets``  the rules
+* ``calls``, ``emission``, ``migrations``, ``execution``  what a block does
+* ``genesis``, ``activity``, ``simulate``  who takes part, what they do, and the chain of it
+
+It imports of the product only ``scale``, ``trie``, ``errors`` and ``model``; of the product only the
+module behind the commands ``devchain`` and ``demo`` imports it.
 """

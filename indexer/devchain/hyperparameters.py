@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.devchain.declare import BOOL, I16, U8, U16, U32, U64, Type, Variant, enum, named, tuple_of, unnamed, vec
+from indexer.devchain.declare import BOOL, I16, U8, U16, U32, U64, Type, Variant
+from indexer.devchain.forms import enum, named, tuple_of, unnamed, vec
 from indexer.devchain.pallet import BLAKE2, IDENTITY, OPTIONAL, TWOX64, Hasher, Item
 from indexer.devchain.substrate_types import ACCOUNT, FIXED_I128, FIXED_U128
 

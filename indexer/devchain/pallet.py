@@ -14,7 +14,8 @@ from typing import Any
 
 import xxhash
 
-from indexer.devchain.declare import Type, Variant, tuple_of
+from indexer.devchain.declare import Type, Variant
+from indexer.devchain.forms import tuple_of
 
 
 @cache

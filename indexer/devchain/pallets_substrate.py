@@ -6,29 +6,8 @@ System, Balances and the rest hold. What they do is in ``execution`` and its nei
 
 from __future__ import annotations
 
-from indexer.devchain.declare import (
-    BOOL,
-    U8,
-    U16,
-    U32,
-    U64,
-    U128,
-    Composite,
-    Enum,
-    Field,
-    Late,
-    Type,
-    Variant,
-    array,
-    bounded,
-    compact_of,
-    named,
-    newtype,
-    option,
-    struct,
-    tuple_of,
-    vec,
-)
+from indexer.devchain.declare import BOOL, U8, U16, U32, U64, U128, Composite, Enum, Field, Late, Type, Variant
+from indexer.devchain.forms import array, bounded, compact_of, named, newtype, option, struct, tuple_of, vec
 from indexer.devchain.pallet import BLAKE2, IDENTITY, TWOX64, Constant, Item, Pallet
 from indexer.devchain.substrate_types import (
     ACCOUNT,

@@ -7,21 +7,8 @@ are still stored, read and decisive: ``unlisted`` keeps them for the runtime's o
 
 from __future__ import annotations
 
-from indexer.devchain.declare import (
-    BOOL,
-    I64,
-    I128,
-    U16,
-    U64,
-    U128,
-    Type,
-    Variant,
-    named,
-    struct,
-    tuple_of,
-    unnamed,
-    vec,
-)
+from indexer.devchain.declare import BOOL, I64, I128, U16, U64, U128, Type, Variant
+from indexer.devchain.forms import named, struct, tuple_of, unnamed, vec
 from indexer.devchain.hyperparameters import HYPERPARAMETERS, NO_ACCOUNT, setter_calls, setter_events
 from indexer.devchain.pallet import BLAKE2, IDENTITY, TWOX64, Hasher, Item, Pallet
 from indexer.devchain.substrate_types import ACCOUNT, BYTES, FIXED_I128, FIXED_U128

@@ -12,21 +12,9 @@ from typing import Any
 
 from indexer.devchain import pallets_substrate as stock
 from indexer.devchain import pallets_subtensor as own
-from indexer.devchain.declare import (
-    U16,
-    U32,
-    U64,
-    Composite,
-    Enum,
-    Field,
-    Late,
-    Type,
-    Variant,
-    newtype,
-    tuple_of,
-    vec,
-)
-from indexer.devchain.declare import option as option_of
+from indexer.devchain.declare import U16, U32, U64, Composite, Enum, Field, Late, Type, Variant
+from indexer.devchain.forms import newtype, tuple_of, vec
+from indexer.devchain.forms import option as option_of
 from indexer.devchain.metadata import EXTRINSIC_VERSION, encode_metadata
 from indexer.devchain.pallet import OPTIONAL, Item, Pallet
 from indexer.devchain.runtime_file import ServedRuntime

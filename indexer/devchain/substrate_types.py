@@ -6,30 +6,8 @@ Paths and shapes are those of the real runtime 293's metadata; public clients re
 
 from __future__ import annotations
 
-from indexer.devchain.declare import (
-    I128,
-    STR,
-    U8,
-    U32,
-    U64,
-    U128,
-    UNIT,
-    Composite,
-    Enum,
-    Field,
-    Type,
-    Variant,
-    array,
-    bounded,
-    compact_of,
-    enum,
-    newtype,
-    option,
-    struct,
-    tuple_of,
-    unnamed,
-    vec,
-)
+from indexer.devchain.declare import I128, STR, U8, U32, U64, U128, UNIT, Composite, Enum, Field, Type, Variant
+from indexer.devchain.forms import array, bounded, compact_of, enum, newtype, option, struct, tuple_of, unnamed, vec
 
 ACCOUNT = newtype("sp_core::crypto::AccountId32", array(U8, 32))
 H256 = newtype("primitive_types::H256", array(U8, 32))
