@@ -126,7 +126,14 @@ async def test_u64f64_shares_divide_first_and_multiply_first_on_overflow(sql: An
         assert ratio < 2**128
         expected = (ratio * bits) >> 128
         assert await alpha(sql, 393, pool_alpha=total, share_bits=bits, total_bits=total_bits) == expected
+    # One holder of the whole pool: the truncated quotient costs the last rao, as it does on chain.
+    for total, bits in ((1, 3 << 64), (10, 3 << 64), (10**15 + 2, 7 << 64), (10**9, 10**9 << 64)):
+        expected = (((total << 128) // bits) * bits) >> 128
+        assert await alpha(sql, 293, pool_alpha=total, share_bits=bits, total_bits=bits) == expected
+        assert expected == (total if total == 10**9 else total - 1)
+    # V / D does not fit U64F64: the product is taken first.
     assert await alpha(sql, 393, pool_alpha=1000, share_bits=5, total_bits=7) == 1000 * 5 // 7
+    assert await alpha(sql, 393, pool_alpha=10**17, share_bits=3, total_bits=3) == 10**17
     assert await alpha(sql, 293, pool_alpha=1000, share_bits=5, total_bits=0) == 0
     assert await alpha(sql, 293, pool_alpha=1000, share_bits=None, total_bits=7) == 0
 

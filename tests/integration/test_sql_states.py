@@ -166,6 +166,8 @@ async def test_a_removed_position_is_found_again_as_of_the_blocks_before(chain: 
     first = await chain.block(SPEC_475, [*SUBNET, *pool(5, 900, 9, cold=9)])
     removed = await chain.block(SPEC_475, [change("AlphaV2", HOT, COLD, 5, value=None)])
     await chain.block(SPEC_475)
+    assert await chain.delegations(first) == {(cold, 5): 900}, "while it is still removed at the head"
+    assert await chain.delegations(removed + 1) == {}
     back = await chain.block(SPEC_475, [change("AlphaV2", HOT, COLD, 5, value=share(1))])
     assert await chain.delegations(first) == {(cold, 5): 900}
     assert await chain.delegations(removed) == {}
@@ -247,3 +249,15 @@ async def test_a_subnet_that_is_gone_has_no_parameters(chain: Chain) -> None:
     assert await chain.parameters(1, gone) == {}
     last = await chain.sql.fetchrow("select * from hyperparameter_history order by block_number desc limit 1")
     assert (last["name"], last["block_number"], last["exists"]) == ("tempo", gone, False)
+
+
+async def test_frozen_of_the_old_layout_is_the_larger_of_its_two_locks(chain: Chain) -> None:
+    info = {"nonce": 1, "consumers": 0, "providers": 1, "sufficients": 0}
+    old = {"free": 50, "reserved": 3, "misc_frozen": 7, "fee_frozen": 9}
+    new = {"free": 50, "reserved": 3, "frozen": 4, "flags": 1 << 127}
+    before = await chain.block(FakeRuntime(145), [change("System.Account", COLD, value={**info, "data": old})])
+    after = await chain.block(FakeRuntime(146), [change("System.Account", COLD, value={**info, "data": new})])
+    killed = await chain.block(FakeRuntime(146), [change("System.Account", COLD, value=None)])
+    for block, expected in ((before, (50, 3, 9, 1)), (after, (50, 3, 4, 1)), (killed, (0, 0, 0, 0))):
+        row = await chain.sql.fetchrow("select * from balance_at($1, $2)", ss58_encode(COLD), block)
+        assert tuple(row) == expected
