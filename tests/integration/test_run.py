@@ -224,19 +224,26 @@ async def test_kill_9_ten_times_during_a_replay_leaves_no_trace(
     tape = load_tape(realdata / "tape" / "blocks.jsonl.gz", realdata / "metadata")
     fill(tape)
     chance = random.Random(20260101)
-    kills = 0
+    highest = 88
+
+    async def held_back(method: str, params: Any, result: Any) -> Any:
+        """Blocks above ``highest`` come later: no life of the process is long enough to reach the end."""
+        while method == "chain_getBlockHash" and params[0] > highest:  # noqa: ASYNC110 - the test moves it
+            await anyio.sleep(0.02)
+        return result
+
     async with DevNode(tape) as devnode:
         await index(another_database, devnode.url, stop=88)
-        devnode.tamper = _slow(0.004)
-        while kills < 10:
+        devnode.tamper = held_back
+        for death in range(10):
+            highest = 8 * (death + 1)
             async with running(database, devnode.url, "--stop", "88", "--batch", "3") as process:
                 await wait_for(database, await committed(database) + 1)
                 await anyio.sleep(chance.random() * 0.25)
-                assert process.returncode is None, "the replay ended before it could be killed"
+                assert process.returncode is None
                 process.send_signal(signal.SIGKILL)
                 assert await process.wait() == -signal.SIGKILL
-            kills += 1
-        devnode.tamper = None
+        highest = 88
         assert await committed(database) < 88
         await index(database, devnode.url, stop=88)
     assert_equal(await all_rows(database), await all_rows(another_database))
