@@ -91,18 +91,19 @@ def _comparable_row(table: Keyed, row: Row) -> Row:
     if row.values is None or not names:
         return row
     values = {
-        name: json.dumps(value) if name in names and value is not None else value for name, value in row.values.items()
+        name: json.dumps(value, sort_keys=True) if name in names and value is not None else value
+        for name, value in row.values.items()
     }
     return Row(row.table, row.key, values)
 
 
 def _comparable(table: Keyed, values: Values) -> Values:
-    """A stored row in the same form: asyncpg gives JSON as Postgres writes it."""
+    """A stored row in the same form: asyncpg gives JSON as Postgres writes it, which orders keys its own way."""
     names = _json_columns(table)
     if not names:
         return values
     return tuple(
-        json.dumps(json.loads(value)) if name in names and isinstance(value, str) else value
+        json.dumps(json.loads(value), sort_keys=True) if name in names and isinstance(value, str) else value
         for name, value in zip(table.values, values, strict=True)
     )
 

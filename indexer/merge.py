@@ -44,7 +44,6 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) ->
     state: dict[Key, Values] = {}
     before: dict[tuple[Key, int], Values] = {}
     after: dict[tuple[Key, int], Values] = {}
-    last_block: dict[Key, int] = {}
     for number, row in patches:
         key = row.key
         known = state.get(key) or base.get(key, nothing)
@@ -59,12 +58,9 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) ->
             values = tuple(patched)
         before.setdefault((key, number), known)
         after[key, number] = state[key] = values
-        last_block[key] = number
-    history = [
-        (*key, number, *values, values != nothing)
-        for (key, number), values in after.items()
-        if values != before[key, number]
-    ]
-    current = [(*key, last_block[key], *values) for key, values in state.items() if values != nothing]
-    gone = [key for key, values in state.items() if values == nothing]
+    changed = {at: values for at, values in after.items() if values != before[at]}
+    last_block = dict(changed.keys())  # of each key the last change, as they are in block order
+    history = [(*key, number, *values, values != nothing) for (key, number), values in changed.items()]
+    current = [(*key, number, *state[key]) for key, number in last_block.items() if state[key] != nothing]
+    gone = [key for key in last_block if state[key] == nothing]
     return Merged(history, current, gone)

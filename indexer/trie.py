@@ -321,8 +321,6 @@ def _compare(
     new_rest = new.node.partial[new.skip :] if new else b""
     shared = _common(old_rest, new_rest) if old and new else max(len(old_rest), len(new_rest))
     path += (new_rest if new else old_rest)[:shared]
-    if not _relevant(path, wanted):
-        return
     old_here = old is not None and len(old_rest) == shared
     new_here = new is not None and len(new_rest) == shared
     old_value = old.node.value if old is not None and old_here else None

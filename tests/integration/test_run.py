@@ -14,6 +14,7 @@ import pytest
 from running import committed, index, running, wait_for
 from tables import all_rows, assert_equal
 
+from indexer import config
 from indexer.devchain.chain import Chain
 from indexer.devchain.heartbeat import fill
 from indexer.devchain.server import DevNode
@@ -159,6 +160,16 @@ async def test_a_node_of_another_chain_is_refused_and_nothing_is_lost(database: 
         with pytest.raises(WrongChain, match="genesis"):
             await index(database, stranger.url, stop=5)
     assert_equal(await all_rows(database), before)
+
+
+async def test_a_named_network_refuses_an_endpoint_of_another_chain(
+    database: str, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = config.Network((devnode.url,), genesis_hash=b"\x2f" * 32)
+    monkeypatch.setattr(config, "NETWORKS", {**config.NETWORKS, "here": here})
+    with pytest.raises(WrongChain, match="check --network"):
+        await index(database, "here", stop=3)
+    assert await committed(database) == -1
 
 
 async def test_a_node_that_lags_behind_the_database_is_waited_for(database: str, devnode: DevNode) -> None:

@@ -59,7 +59,9 @@ def test_a_row_may_die_and_return_within_one_run(pools: Keyed) -> None:
 
 
 def test_a_patch_that_changes_nothing_leaves_no_row(pools: Keyed) -> None:
-    assert merge(pools, {(1,): (3, 4)}, [patch(5, 1, {"tao": 3})]).history == []
+    nothing = Merged(history=[], current=[], gone=[])
+    assert merge(pools, {(1,): (3, 4)}, [patch(5, 1, {"tao": 3})]) == nothing
+    assert merge(pools, {(1,): (3, 4)}, [patch(5, 1, {"tao": 9}), patch(6, 1, {"tao": 9})]).current == [(1, 5, 9, 4)]
     assert merge(pools, {}, [patch(5, 1, {"tao": None}), patch(6, 2, None)]).history == []
 
 
