@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
+import anyio.to_thread
 import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -20,6 +21,7 @@ from indexer.model import BlockRef, BlockRows, Row
 from indexer.schema import Keyed, Log
 
 ROWS_PER_STATEMENT = 20_000
+ROWS_MERGED_AT_ONCE = 50_000
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -54,15 +56,22 @@ async def _write_keyed(
     for part in [] if fresh else _parts(list({row.key for _, row in patches})):
         found = await connection.fetch(statements.select_current(table.name, table), *_arrays(part, width))
         base.update((tuple(record)[:width], _comparable(table, tuple(record)[width:])) for record in found)
-    merged = merge(table, base, [(number, _comparable_row(table, row)) for number, row in patches])
+    comparable = [(number, _comparable_row(table, row)) for number, row in patches]
+    if len(patches) > ROWS_MERGED_AT_ONCE:
+        merged = await anyio.to_thread.run_sync(merge, table, base, comparable)  # seconds of work: the loop must turn
+    else:
+        merged = merge(table, base, comparable)
+    columns = statements.current_columns(table)
     await connection.copy_records_to_table(
         table.history.name, records=merged.history, columns=statements.history_columns(table)
     )
-    for part in _parts(merged.gone):
-        await connection.execute(statements.delete_current(table.name, table), *_arrays(part, width))
-    columns = len(statements.current_columns(table))
-    for part in _parts(merged.current):
-        await connection.execute(statements.upsert_current(table.name, table), *_arrays(part, columns))
+    if fresh:
+        await connection.copy_records_to_table(table.name, records=merged.current, columns=columns)
+    else:
+        for part in _parts(merged.gone):
+            await connection.execute(statements.delete_current(table.name, table), *_arrays(part, width))
+        for part in _parts(merged.current):
+            await connection.execute(statements.upsert_current(table.name, table), *_arrays(part, len(columns)))
     return _accounts(merged.history, statements.history_columns(table), table.accounts), len(merged.history)
 
 

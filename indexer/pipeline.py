@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.to_thread
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -27,12 +28,15 @@ from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
 from indexer.node import Node
 from indexer.runtimes import Runtimes
+from indexer.scale import Runtime
 from indexer.store import Store
 
 log = structlog.get_logger()
 
 TIMESTAMP = ItemRef("Timestamp", "Now")
 ROWS_PER_COMMIT = 50_000
+ROWS_PER_SECOND_AT_LEAST = 1_000
+"""A first block may hold a million rows: what a transaction may take grows with it."""
 HEADERS_KEPT = 512
 MISSING_BLOCK_PATIENCE_S = 60.0
 BOOTSTRAP_LOG_S = 5.0
@@ -122,6 +126,8 @@ class Pipeline:
                 ticket = _Ticket(number)
                 await order.send(ticket)
                 jobs.send_nowait(ticket)
+                if self._is_bootstrap(number):
+                    await ticket.done.wait()  # it fills the memory that others would, and the processor
                 number += 1
 
     async def _work(self, jobs: MemoryObjectReceiveStream[_Ticket]) -> None:
@@ -142,13 +148,17 @@ class Pipeline:
                 finally:
                     ticket.done.set()
 
+    def _is_bootstrap(self, number: int) -> bool:
+        """Whether the block is taken as a whole state instead of as a difference to its parent."""
+        return self._plan.after is None and number == self._plan.first
+
     async def _rows(self, number: int) -> BlockRows:
         """One block from height to rows."""
-        plan, metrics = self._plan, self._metrics
+        metrics = self._metrics
         with metrics.step("header"):
             header = await self._header_at(number)
             parent = await self._header(header.parent_hash) if number else None
-        bootstrap = plan.after is None and number == plan.first
+        bootstrap = self._is_bootstrap(number)
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
             grandparent = await self._header(parent.parent_hash)
@@ -170,8 +180,14 @@ class Pipeline:
         return await self._build(captured, (parent or header).ref.hash)
 
     async def _build(self, captured: Captured, state: bytes) -> BlockRows:
+        """From captured bytes to rows. A whole state takes its time: then in a thread, so that the loop turns."""
+        runtime = await self._runtimes.of(captured.code_hash, captured.header.ref.number, state)
+        if captured.bootstrap:
+            return await anyio.to_thread.run_sync(self._typed_rows, captured, runtime)
+        return self._typed_rows(captured, runtime)
+
+    def _typed_rows(self, captured: Captured, runtime: Runtime) -> BlockRows:
         ref = captured.header.ref
-        runtime = await self._runtimes.of(captured.code_hash, ref.number, state)
         with self._metrics.step("decode"):
             decoded = decode(
                 captured,
@@ -264,12 +280,14 @@ class Pipeline:
         """Write a run of blocks; a cancellation waits until it is committed or has failed."""
         if not ready:
             return
+        rows = sum(len(block.rows) for block in ready)
+        timeout_s = self._plan.commit_timeout_s + rows / ROWS_PER_SECOND_AT_LEAST
         with self._metrics.step("commit"), anyio.CancelScope(shield=True):
             try:
-                with anyio.fail_after(self._plan.commit_timeout_s):
+                with anyio.fail_after(timeout_s):
                     written = await self._store.write(ready, self._plan.datasets)
             except TimeoutError:
-                raise StoreError(f"the database did not commit within {self._plan.commit_timeout_s:g} s") from None
+                raise StoreError(f"the database did not commit {rows} rows within {timeout_s:.0f} s") from None
         self._tip = ready[-1].ref
         self._measure(ready, written)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import anyio
 import asyncpg
 
-from indexer.commit import Connection, advance, by_table, rewind_cursor, rewind_table, write_table
+from indexer.commit import ROWS_PER_STATEMENT, Connection, advance, by_table, rewind_cursor, rewind_table, write_table
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows
@@ -179,17 +179,18 @@ class Store:
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         new = sorted(accounts - self._known_accounts)
-        if new:
+        for start in range(0, len(new), ROWS_PER_STATEMENT):
+            part = new[start : start + ROWS_PER_STATEMENT]
             await connection.execute(
                 "INSERT INTO accounts (account, address) SELECT * FROM unnest($1::bytea[], $2::text[]) "
                 "ON CONFLICT DO NOTHING",
-                new, [ss58_encode(account, self._ss58_prefix) for account in new],
+                part, [ss58_encode(account, self._ss58_prefix) for account in part],
             )  # fmt: skip
-            # Known only means: sent once in this session. A rolled-back insert is repaired on reconnect,
-            # which every failed transaction leads to and which starts with an empty set.
-            if len(self._known_accounts) > KNOWN_ACCOUNTS_MAX:
-                self._known_accounts.clear()
-            self._known_accounts.update(new)
+        # Known only means: sent once in this session. A rolled-back insert is repaired on reconnect,
+        # which every failed transaction leads to and which starts with an empty set.
+        if len(self._known_accounts) > KNOWN_ACCOUNTS_MAX:
+            self._known_accounts.clear()
+        self._known_accounts.update(new)
 
     async def rewind(self, to: BlockRef, datasets: Sequence[Dataset]) -> None:
         """Forget everything above block ``to``: history, the current rows it made, cursors and coverage."""
