@@ -7,11 +7,12 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo lock clean
+.PHONY: help setup test lint soak format demo lock clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
 	@echo "make test              run the tests; ARGS=... goes to pytest"
+	@echo "make soak SEEDS=1-500  live through seeded fault stories; prints each seed that fails"
 	@echo "make lint              ruff, mypy and the import contract"
 	@echo "make format            let ruff lay out the code"
 	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
@@ -45,6 +46,11 @@ $(STAMP): requirements.lock pyproject.toml
 
 test: setup
 	$(VENV)/bin/pytest $(ARGS)
+
+# Any range of seeds; the tests run the first forty.
+SEEDS := 1-200
+soak: setup
+	SEEDS=$(SEEDS) $(VENV)/bin/pytest tests/faults/test_seeds.py --tb=line --show-capture=no $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check $(SOURCES)

@@ -153,6 +153,18 @@ async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRo
             )  # fmt: skip
 
 
+async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> None:
+    """Keep the metadata of every runtime that these blocks met, and the first block it executed."""
+    for block in blocks:
+        if block.runtime is not None:
+            met = block.runtime
+            await connection.execute(
+                "INSERT INTO runtimes (code_hash, spec_version, first_block, metadata) VALUES ($1, $2, $3, $4) "
+                "ON CONFLICT (code_hash) DO UPDATE SET first_block = least(runtimes.first_block, excluded.first_block)",
+                met.code_hash, met.spec_version, block.ref.number, met.metadata,
+            )  # fmt: skip
+
+
 def _runs(blocks: Sequence[BlockRows]) -> Iterator[tuple[int, int, bool]]:
     """(first, last, complete) of each stretch of blocks with the same completeness."""
     start = 0

@@ -125,6 +125,15 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeMet:
+    """A runtime that a block was the first to be executed by."""
+
+    code_hash: bytes
+    spec_version: int
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRows:
     """All rows that one block gives to the datasets of one pipeline, ready to be written in order."""
 
@@ -135,3 +144,5 @@ class BlockRows:
     complete: bool
     bootstrap: bool
     rows: tuple[Row, ...]
+    runtime: RuntimeMet | None = None
+    """Set if another runtime executed the parent, and at a bootstrap."""

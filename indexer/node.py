@@ -190,6 +190,14 @@ class Node:
         result, _ = await self._state("state_call", function, _hex(arguments), _hex(block_hash))
         return _bytes(result) or b""
 
+    async def runtime_apis(self, block_hash: bytes) -> dict[bytes, int]:
+        """Version by id of the runtime APIs that the code in a block's state has (``RuntimeVersion.apis``)."""
+        version, endpoint = await self._state("state_getRuntimeVersion", _hex(block_hash))
+        try:
+            return {bytes.fromhex(name[2:]): int(number) for name, number in version["apis"]}
+        except (KeyError, TypeError, ValueError):
+            raise NodeError(f"{endpoint} answered state_getRuntimeVersion with something that is none") from None
+
     async def legacy_metadata(self, block_hash: bytes) -> bytes:
         """``state_getMetadata`` at a block: what runtimes before versioned metadata have."""
         result, _ = await self._state("state_getMetadata", _hex(block_hash))

@@ -25,7 +25,7 @@ from indexer.decode import decode
 from indexer.errors import IndexerError, NodeError, Reorg, StoreError, backoff
 from indexer.heads import Heads
 from indexer.metrics import Metrics
-from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
+from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
 from indexer.node import Node
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
@@ -217,6 +217,9 @@ class Pipeline:
             finalized=finalized is not None and ref.number <= finalized.number,
             complete=decoded.block.complete,
             bootstrap=captured.bootstrap,
+            runtime=RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw)
+            if captured.runtime_changed
+            else None,
             rows=rows,
         )
 

@@ -60,8 +60,8 @@ class Run:
     async def execute(self) -> None:
         """Index until ``stopping`` or ``settings.stop``; else raises why it cannot go on."""
         await self._check_chain()
-        await self._runtimes.load()
         cursors = await align(self._node, self._store, self._datasets, self._metrics)
+        await self._runtimes.load()  # after align: a rewind forgets runtimes of blocks that are no more
         await self._heads.look()
         self._metrics.condition("node", True)
         async with anyio.create_task_group() as group:

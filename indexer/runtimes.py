@@ -1,8 +1,8 @@
 """One decoder set per runtime code: from memory, else the database, else the node.
 
 The metadata of a runtime is read from a state that holds its code, once in the life of a database,
-and kept there: a restart needs no node to decode, and an item that left the metadata can still be
-decoded by the last type it had.
+and committed with the first block that it executed: a restart needs no node to decode, and an item
+that left the metadata can still be decoded by the last type it had.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import anyio
 import structlog
 
 from indexer.errors import DecodeError, NodeError
-from indexer.link import RpcRefused
 from indexer.model import ItemRef
 from indexer.node import Node
 from indexer.scale import Runtime, StorageItem
@@ -21,6 +20,10 @@ log = structlog.get_logger()
 
 METADATA_VERSIONS = (16, 15, 14)
 """Those this indexer reads, the best first."""
+METADATA_API = bytes.fromhex("37e397fc7c91f5e4")
+"""Id of the runtime API ``Metadata``: blake2b-64 of its name."""
+VERSIONED_METADATA_API = 2
+"""Its version from which on it has ``metadata_versions`` (runtimes before spec ~146 have version 1)."""
 
 
 class Runtimes:
@@ -45,22 +48,17 @@ class Runtimes:
         ``state`` is the hash of a block whose state holds the code. Raises ``NodeError`` if the node
         cannot give its metadata, ``DecodeError`` if that is none this indexer can read.
         """
-        runtime = self._by_code.get(code_hash)
-        if runtime is not None and number >= self._first_block[code_hash]:
+        self._first_block[code_hash] = min(number, self._first_block.get(code_hash, number))
+        runtime = self._parsed(code_hash)
+        if runtime is not None:
             return runtime
         async with self._turn:
             runtime = self._parsed(code_hash)
             if runtime is None:
                 raw = await self._from_node(state)
-                runtime = Runtime.from_metadata(raw)
-                self._raw[code_hash] = raw
-                log.info(
-                    "runtime_loaded", spec_version=runtime.spec_version, metadata=runtime.metadata_version, block=number
-                )
-            if number < self._first_block.get(code_hash, number + 1):
-                await self._store.save_runtime(code_hash, runtime.spec_version, number, self._raw[code_hash])
-                self._first_block[code_hash] = number
-            self._by_code[code_hash] = runtime
+                runtime = self._by_code[code_hash] = Runtime.from_metadata(raw)
+                version = runtime.metadata_version
+                log.info("runtime_loaded", spec_version=runtime.spec_version, metadata=version, block=number)
         return runtime
 
     def last_type(self, item: ItemRef, number: int) -> StorageItem | None:
@@ -79,10 +77,10 @@ class Runtimes:
 
     async def _from_node(self, state: bytes) -> bytes:
         """Metadata of the runtime in the state of block ``state``: the best version both sides know."""
-        try:
-            offered = await self._node.state_call("Metadata_metadata_versions", b"", state)
-        except RpcRefused:
-            return await self._node.legacy_metadata(state)  # runtimes before spec 146 have no versioned metadata
+        apis = await self._node.runtime_apis(state)
+        if apis.get(METADATA_API, 0) < VERSIONED_METADATA_API:
+            return await self._node.legacy_metadata(state)
+        offered = await self._node.state_call("Metadata_metadata_versions", b"", state)
         versions = {int.from_bytes(offered[at : at + 4], "little") for at in range(1, len(offered), 4)}
         for version in METADATA_VERSIONS:
             if version in versions:

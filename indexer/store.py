@@ -15,7 +15,16 @@ from dataclasses import dataclass
 import anyio
 import asyncpg
 
-from indexer.commit import ROWS_PER_STATEMENT, Connection, advance, by_table, rewind_cursor, rewind_table, write_table
+from indexer.commit import (
+    ROWS_PER_STATEMENT,
+    Connection,
+    advance,
+    by_table,
+    keep_runtimes,
+    rewind_cursor,
+    rewind_table,
+    write_table,
+)
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows
@@ -149,15 +158,6 @@ class Store:
                 )
         return [(row["code_hash"], row["first_block"], row["metadata"]) for row in rows]
 
-    async def save_runtime(self, code_hash: bytes, spec_version: int, first_block: int, raw: bytes) -> None:
-        """Keep a runtime's metadata and the first block it is known to have executed."""
-        async with self._transaction("save a runtime") as connection:
-            await connection.execute(
-                "INSERT INTO runtimes (code_hash, spec_version, first_block, metadata) VALUES ($1, $2, $3, $4) "
-                "ON CONFLICT (code_hash) DO UPDATE SET first_block = least(runtimes.first_block, excluded.first_block)",
-                code_hash, spec_version, first_block, raw,
-            )  # fmt: skip
-
     async def write(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
         """Commit a run of consecutive blocks for ``datasets`` in one transaction; returns rows written by table.
 
@@ -175,6 +175,7 @@ class Store:
                         )
                         await self._write_accounts(connection, accounts)
                 await advance(connection, dataset.name, blocks)
+            await keep_runtimes(connection, blocks)
         return written
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:

@@ -34,4 +34,4 @@ def assert_equal(found: Tables, wanted: Tables) -> None:
         if found[table] != wanted[table]:
             extra = [row for row in found[table] if row not in wanted[table]][:3]
             missing = [row for row in wanted[table] if row not in found[table]][:3]
-            raise AssertionError(f"{table} differs: only found {extra}, only wanted {missing}")
+            raise AssertionError(f"{table} differs: only found {extra!r:.400}, only wanted {missing!r:.400}")
