@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import anyio
 import structlog
@@ -20,6 +20,8 @@ from indexer.model import BlockRef
 from indexer.node import Node
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 Follow: TypeAlias = Literal["finalized", "best"]
 
@@ -39,6 +41,7 @@ class Heads:
         self._moved = anyio.Event()
         self.best: BlockRef | None = None
         self.finalized: BlockRef | None = None
+        self._finalized_hashes: dict[int, bytes] = {}
         self.seen_s: dict[int, float] = {}
         """Monotonic time at which each followed head was first seen, until it is committed."""
 
@@ -55,17 +58,24 @@ class Heads:
         before = self.target
         if self.finalized is None or finalized.number > self.finalized.number:
             self.finalized = finalized
+            _remember(self._finalized_hashes, finalized.number, finalized.hash)
         if best.number < self.finalized.number:
             best = self.finalized  # another server behind the same address, which is behind
         self.best = best
         self._report("finalized", self.finalized.number)
         self._report("best", best.number)
         if self.target > before:
-            self.seen_s[self.target] = time.monotonic()
-            while len(self.seen_s) > HEADS_REMEMBERED:
-                self.seen_s.pop(next(iter(self.seen_s)))
+            _remember(self.seen_s, self.target, time.monotonic())
             self._moved.set()
             self._moved = anyio.Event()
+
+    def last_final(self, number: int) -> BlockRef | None:
+        """The highest block at or below a height that the node named, with its hash, as a finalized head.
+
+        A height alone proves nothing: a block read from another branch a moment ago has one too.
+        """
+        known = max((height for height in self._finalized_hashes if height <= number), default=None)
+        return None if known is None else BlockRef(known, self._finalized_hashes[known])
 
     async def watch(self) -> None:
         """Look at each hint, and at the latest every ``POLL_S``. Ends only by an error or its owner."""
@@ -93,3 +103,10 @@ class Heads:
         """Wait until the head to follow is at ``number`` or above."""
         while self.target < number:
             await self._moved.wait()
+
+
+def _remember(seen: dict[int, T], number: int, what: T) -> None:
+    """Note something of a height; the oldest notes give way."""
+    seen[number] = what
+    while len(seen) > HEADS_REMEMBERED:
+        seen.pop(next(iter(seen)))

@@ -141,6 +141,7 @@ class BlockRows:
     parent_hash: bytes
     timestamp_ms: int | None
     finalized: bool
+    """True if the node named this very block, by hash, as a finalized head."""
     complete: bool
     bootstrap: bool
     rows: tuple[Row, ...]

@@ -86,6 +86,7 @@ class Pipeline:
         self._warned: set[ItemRef] = set()
         self._tip = plan.after
         self._draining = False
+        self._marked: BlockRef | None = None
 
     @property
     def tip(self) -> BlockRef | None:
@@ -209,12 +210,11 @@ class Pipeline:
                 )
             )
         now_ms = decoded.block.reads.get(TIMESTAMP)
-        finalized = self._heads.finalized
         return BlockRows(
             ref=ref,
             parent_hash=captured.header.parent_hash,
             timestamp_ms=now_ms if isinstance(now_ms, int) else None,
-            finalized=finalized is not None and ref.number <= finalized.number,
+            finalized=self._heads.last_final(ref.number) == ref,
             complete=decoded.block.complete,
             bootstrap=captured.bootstrap,
             runtime=RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw)
@@ -294,8 +294,10 @@ class Pipeline:
         self._tip = ready[-1].ref
         self._measure(ready, written)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
-        if self._heads.finalized is not None and not ready[-1].finalized:
-            await self._store.mark_finalized(self._heads.finalized)
+        final = self._heads.last_final(ready[-1].ref.number)
+        if final is not None and final != self._marked and not ready[-1].finalized:
+            await self._store.mark_finalized(final)
+            self._marked = final
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
         metrics, last = self._metrics, ready[-1]

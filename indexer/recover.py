@@ -33,7 +33,10 @@ async def align(node: Node, store: Store, datasets: Sequence[Dataset], metrics: 
     tip = max((cursor.block for cursor in cursors.values()), key=lambda block: block.number)
     if await _hash_on_node(node, tip.number) == tip.hash:
         return cursors
-    floor = max((cursor.finalized_block or cursor.start_block - 1 for cursor in cursors.values()), default=-1)
+    floor = max(
+        cursor.start_block - 1 if cursor.finalized_block is None else cursor.finalized_block
+        for cursor in cursors.values()
+    )
     ancestor = await _ancestor(node, store, tip, floor)
     depth = tip.number - ancestor.number
     log.warning("rewind", to=str(ancestor), from_block=str(tip), depth=depth)
