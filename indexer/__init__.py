@@ -12,7 +12,10 @@ The path of the data, readable from the listing of this folder:
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
 * ``link``      one WebSocket connection: requests matched to replies
-* ``node``      JSON-RPC to several endpoints: fail-over, time-outs, checked headers
+* ``gate``      how much one endpoint is asked at once, and how often
+* ``endpoints`` one endpoint: its connection, its health, why and for how long it is left alone
+* ``pool``      whom to ask, and whom next
+* ``node``      the chain's JSON-RPC methods over the pool: checked headers and proofs
 * ``heads``     from "there is a head" to gap-free heights
 * ``capture``   the changed keys of one block, proven against its state root
 * ``runtimes``  one decoder set per runtime code, from the database or the node

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import anyio
 from xxhash import xxh64_intdigest
 
-from indexer.errors import Fatal, ProofError
+from indexer.errors import Fatal
 from indexer.link import RpcRefused
 from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
-from indexer.node import METHOD_NOT_FOUND, Node
+from indexer.node import METHOD_NOT_FOUND, Check, Node
 from indexer.trie import Diff, Want, diff, pack
 
 CODE_KEY = b":code"
@@ -134,8 +134,7 @@ async def capture(
     parent_reads = {item: item_prefix(item) for item in tracked.parent_reads}
     if not bootstrap:
         guess = sorted({*prefixes, *reads.values(), *predicted})
-        proof, _ = await _proof(node, guess, header)
-        cache.update(proof)
+        cache.update(await _proof(node, guess, header, _rootless(header)))
     changes = _Walk(diff(old_root, header.state_root, prefixes, cache), header)
     now = _Walk(diff(None, header.state_root, reads.values(), cache), header)
     then_keys = [CODE_KEY, *parent_reads.values()]
@@ -186,15 +185,17 @@ async def _fetch(node: Node, walks: Iterable[_Walk], before: Header) -> tuple[di
     calls = 0
 
     async def ask(block: Header, keys: list[bytes]) -> None:
-        proof, endpoint = await _proof(node, keys, block)
-        for key in keys:
-            missing = wants[block][key] - proof.keys()
-            if missing:
-                raise ProofError(
-                    f"{endpoint} sent a proof for block {block.ref} that lacks the node 0x{missing.pop().hex()} "
-                    f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
-                )
-        nodes.update(proof)
+        def lacks(proof: Mapping[bytes, bytes]) -> str | None:
+            for key in keys:
+                missing = wants[block][key] - proof.keys()
+                if missing:
+                    return (
+                        f"sent a proof for block {block.ref} that lacks the node 0x{missing.pop().hex()} "
+                        f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
+                    )
+            return None
+
+        nodes.update(await _proof(node, keys, block, lacks))
 
     async with anyio.create_task_group() as group:
         for block, keys in wants.items():
@@ -205,9 +206,15 @@ async def _fetch(node: Node, walks: Iterable[_Walk], before: Header) -> tuple[di
     return nodes, calls
 
 
-async def _proof(node: Node, keys: list[bytes], header: Header) -> tuple[dict[bytes, bytes], str]:
+def _rootless(header: Header) -> Check:
+    """A guess is known to be right only as far as its root: whatever else hashes to its name does no harm."""
+    lacking = f"sent a proof for block {header.ref} that does not begin at its state root"
+    return lambda proof: None if header.state_root in proof else lacking
+
+
+async def _proof(node: Node, keys: list[bytes], header: Header, check: Check) -> dict[bytes, bytes]:
     try:
-        return await node.read_proof(keys, header.ref.hash)
+        return (await node.read_proof(keys, header.ref.hash, check))[0]
     except RpcRefused as refusal:
         if refusal.code == METHOD_NOT_FOUND:
             raise Fatal(

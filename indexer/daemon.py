@@ -19,7 +19,7 @@ from indexer.config import Settings, redact
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, WriterLocked, backoff, root_cause
 from indexer.metrics import Metrics
-from indexer.node import open_node
+from indexer.node import Node, open_node
 from indexer.run import Run
 from indexer.store import Store, open_store
 
@@ -74,7 +74,16 @@ async def _serve(settings: Settings) -> None:
         log.info(
             "start", datasets=[d.name for d in wanted], database=redact(url), network=settings.redacted()["network"]
         )
-        await _supervise(settings, wanted, url, metrics, stopping)
+        # One for all runs: what is known of the endpoints, above all who lied, outlives a run.
+        node = await stack.enter_async_context(
+            open_node(
+                settings.endpoints,
+                archive=settings.archive_endpoints,
+                timeout_s=settings.rpc_timeout_s,
+                metrics=metrics,
+            )
+        )
+        await _supervise(settings, wanted, url, node, metrics, stopping)
         group.cancel_scope.cancel()
 
 
@@ -89,7 +98,7 @@ async def _watch_signals(stopping: anyio.Event) -> None:
 
 
 async def _supervise(
-    settings: Settings, wanted: Sequence[Dataset], url: str, metrics: Metrics, stopping: anyio.Event
+    settings: Settings, wanted: Sequence[Dataset], url: str, node: Node, metrics: Metrics, stopping: anyio.Event
 ) -> None:
     """Run after run until one ends as wished; the pause between them grows until a run commits something."""
     delays = backoff()
@@ -100,15 +109,7 @@ async def _supervise(
         run: Run | None = None
         try:
             await migrate.upgrade(url)
-            async with (
-                open_store(url) as store,
-                open_node(
-                    settings.endpoints,
-                    archive=settings.archive_endpoints,
-                    timeout_s=settings.rpc_timeout_s,
-                    observe=metrics.rpc,
-                ) as node,
-            ):
+            async with open_store(url) as store:
                 metrics.condition("database", True)
                 await _take_lock(settings, store, metrics, stopping)
                 run = Run(settings, wanted, node, store, cache, metrics, stopping)

@@ -7,6 +7,7 @@ at once. It never reconnects: that is the business of ``node``, which knows the 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,12 +17,24 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
+from indexer.config import redact
 from indexer.errors import ConfigError, NodeError
 
 MAX_REPLY_BYTES = 128 << 20
+EARLY_MAX = 256
+"""Notifications kept for a subscription whose name is not known yet."""
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+BUSY_CODES = frozenset({-32999, -32604, -32009, -32005, -32029, 429})
+"""Substrate's rate limit; jsonrpsee's "server is busy", old and new; "limit exceeded" of gateways, three ways."""
+TOO_LARGE_CODES = frozenset({-32702, -32008, -32701, -32007})
+"""jsonrpsee's oversized response, old and new, and oversized request, old and new."""
+_BUSY_STATUS = frozenset({429, 503})
+_BUSY_CLOSE = frozenset({1008, 1013})
+"""Policy violation, as which proxies cut those who ask too much, and "try again later"."""
+_TOO_LARGE_CLOSE = 1009
 
 
 class RpcRefused(NodeError):
@@ -32,44 +45,82 @@ class RpcRefused(NodeError):
         super().__init__(f"{endpoint} refuses {method}: {message} (code {code})")
 
 
+class Unreachable(NodeError):
+    """No connection could be made."""
+
+
+class Silent(NodeError):
+    """The endpoint took a request and gave no answer in time."""
+
+
+class Busy(NodeError):
+    """The endpoint wants fewer requests; ``retry_after_s`` is 0 where it does not say how long."""
+
+    def __init__(self, text: str, retry_after_s: float = 0.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(text)
+
+
+class TooLarge(NodeError):
+    """The reply (or the request) is over the endpoint's limit: ask for less at once."""
+
+
 @dataclass(slots=True)
 class _Pending:
-    """A request under way: the reply arrives in ``reply``, or the link's end in ``error``."""
+    """A request under way: the reply arrives in ``reply``; without one, the link has ended."""
 
     method: str
     done: anyio.Event = field(default_factory=anyio.Event)
     reply: dict[str, Any] | None = None
     size: int = 0
-    error: str = ""
 
 
 class Link:
     """One open WebSocket connection and the requests and subscriptions that live on it."""
 
     def __init__(self, url: str, socket: ClientConnection) -> None:
-        self.url = url
+        self.name = redact(url)
         self._socket = socket
         self._next_id = 0
         self._pending: dict[int, _Pending] = {}
         self._streams: dict[str, MemoryObjectSendStream[Any]] = {}
         self._early: dict[str, list[Any]] = {}
+        self._close_code = 0
         self.lost = ""
+        self.heard_s = time.monotonic()
+        """When the last message came; tells an endpoint that is slow from one that is silent."""
 
     async def read(self) -> None:
         """Match replies until the connection ends, then fail whatever still waits."""
         try:
             async for message in self._socket:
                 size = len(message)
+                self.heard_s = time.monotonic()
                 content = json.loads(message)
                 for reply in content if isinstance(content, list) else [content]:
                     self._deliver(reply, size)
             self.end("closed the connection")
         except (WebSocketException, OSError) as error:
+            self._note_close(error)
             self.end(f"lost the connection: {error}")
-        except (ValueError, AttributeError, TypeError) as error:
-            self.end(f"sent something that is not JSON-RPC: {error}")
+        except (ValueError, AttributeError, TypeError, LookupError, RecursionError) as error:
+            self.end(f"sent something that is not JSON-RPC: {error!r:.200}")
         finally:
             self.end("closed the connection")
+
+    def _note_close(self, error: Exception) -> None:
+        """Keep the code with which either side closed: it says whether to ask less often, or for less at once."""
+        if isinstance(error, ConnectionClosed):
+            codes = [frame.code for frame in (error.rcvd, error.sent) if frame is not None]
+            self._close_code = codes[0] if codes else 0
+
+    def failure(self) -> NodeError:
+        """Why what waits on this link has failed, as the error that says what to do."""
+        if self._close_code == _TOO_LARGE_CLOSE:
+            return TooLarge(f"{self.name} {self.lost}")
+        if self._close_code in _BUSY_CLOSE:
+            return Busy(f"{self.name} {self.lost}")
+        return NodeError(f"{self.name} {self.lost}")
 
     def end(self, reason: str) -> None:
         """Mark the link lost and wake everything that waits on it."""
@@ -77,7 +128,6 @@ class Link:
             return
         self.lost = reason
         for pending in self._pending.values():
-            pending.error = reason
             pending.done.set()
         for stream in self._streams.values():
             stream.close()
@@ -91,15 +141,19 @@ class Link:
             name = str(reply["params"]["subscription"])
             stream = self._streams.get(name)
             if stream is None:
-                self._early.setdefault(name, []).append(reply["params"]["result"])
+                if sum(map(len, self._early.values())) < EARLY_MAX:
+                    self._early.setdefault(name, []).append(reply["params"]["result"])
             else:
                 _offer(stream, reply["params"]["result"])
 
     async def request(self, method: str, params: Sequence[Any], timeout_s: float) -> tuple[Any, int]:
         """The result and the size of its message.
 
-        Raises ``NodeError`` if the link fails or is silent, ``RpcRefused`` if the node refuses.
+        Raises ``NodeError`` if the link fails, ``Silent`` if nothing comes in time, ``Busy`` or ``TooLarge`` if
+        the node says so, ``RpcRefused`` if it refuses for another reason.
         """
+        if self.lost:
+            raise self.failure()
         self._next_id += 1
         request_id = self._next_id
         pending = self._pending[request_id] = _Pending(method)
@@ -110,17 +164,17 @@ class Link:
                 )
                 await pending.done.wait()
         except TimeoutError:
-            raise NodeError(f"{self.url} did not answer {method} within {timeout_s:g} s") from None
+            raise Silent(f"{self.name} did not answer {method} within {timeout_s:g} s") from None
         except WebSocketException as error:
-            raise NodeError(f"{self.url} lost the connection: {error}") from None
+            self._note_close(error)
+            self.end(f"lost the connection: {error}")
+            raise self.failure() from None
         finally:
             self._pending.pop(request_id, None)
         if pending.reply is None:
-            raise NodeError(f"{self.url} {pending.error}")
-        if "error" in pending.reply:
-            error_object = pending.reply["error"] or {}
-            detail = f"{error_object.get('message', 'no reason given')} {error_object.get('data') or ''}".strip()
-            raise RpcRefused(self.url, method, int(error_object.get("code", 0)), detail)
+            raise self.failure()
+        if pending.reply.get("error") is not None:
+            raise _refusal(self.name, method, pending.reply["error"])
         return pending.reply.get("result"), pending.size
 
     def stream(self, subscription: str) -> MemoryObjectReceiveStream[Any]:
@@ -133,6 +187,12 @@ class Link:
             send.close()
         return receive
 
+    def forget(self, subscription: str) -> None:
+        """Take no more notifications of a subscription."""
+        stream = self._streams.pop(subscription, None)
+        if stream is not None:
+            stream.close()
+
     async def close(self) -> None:
         """Close the socket; the reader then ends by itself."""
         await self._socket.close()
@@ -144,8 +204,31 @@ def _offer(stream: MemoryObjectSendStream[Any], item: Any) -> None:
         stream.send_nowait(item)
 
 
+def _refusal(endpoint: str, method: str, error: Any) -> NodeError:
+    """The error behind the ``error`` member of an answer, whatever its shape."""
+    content = error if isinstance(error, dict) else {"message": error}
+    code = content.get("code")
+    code = code if isinstance(code, int) else 0
+    detail = f"{content.get('message', 'no reason given')!s:.300} {content.get('data') or ''!s:.300}".strip()
+    refused = RpcRefused(endpoint, method, code, detail)
+    if code in BUSY_CODES:
+        return Busy(str(refused))
+    return TooLarge(str(refused)) if code in TOO_LARGE_CODES else refused
+
+
+def _retry_after_s(error: InvalidStatus) -> float:
+    """The seconds of a ``Retry-After`` header, at most ten minutes; 0 if there is none or it is a date."""
+    text = error.response.headers.get("Retry-After", "")
+    return min(float(text), 600.0) if text.isascii() and text.isdecimal() else 0.0
+
+
 async def open_link(url: str, timeout_s: float) -> Link:
-    """Connect to ``url``. Raises ``NodeError`` if it cannot be reached in time, ``ConfigError`` if it is no address."""
+    """Connect to ``url``.
+
+    Raises ``Unreachable`` if that fails or takes too long, ``Busy`` if the server refuses for its load,
+    ``ConfigError`` if ``url`` is no address.
+    """
+    name = redact(url)
     local = urlsplit(url).hostname in _LOCAL_HOSTS
     try:
         with anyio.fail_after(timeout_s):
@@ -157,10 +240,15 @@ async def open_link(url: str, timeout_s: float) -> Link:
                 open_timeout=None,
                 close_timeout=2,
             )
-    except InvalidURI as error:
-        raise ConfigError(f"{url} is no WebSocket address: give a network's name, ws://… or wss://…") from error
+    except InvalidURI:
+        raise ConfigError(f"{name} is no WebSocket address: give a network's name, ws://… or wss://…") from None
+    except InvalidStatus as error:
+        text = f"{name} cannot be reached: {error}"
+        if error.response.status_code in _BUSY_STATUS:
+            raise Busy(text, _retry_after_s(error)) from None
+        raise Unreachable(text) from None
     except TimeoutError:
-        raise NodeError(f"{url} did not open within {timeout_s:g} s") from None
+        raise Unreachable(f"{name} cannot be reached: it did not open within {timeout_s:g} s") from None
     except (OSError, WebSocketException) as error:
-        raise NodeError(f"{url} cannot be reached: {error}") from None
+        raise Unreachable(f"{name} cannot be reached: {error}") from None
     return Link(url, socket)

@@ -104,6 +104,36 @@ class Metrics:
             "indexer_rpc_seconds", "Seconds per request to a node.", ["method"], buckets=_STEP_S, registry=registry
         )
         self.rpc_bytes = Counter("indexer_rpc_bytes_total", "Bytes received from nodes.", registry=registry)
+        self.endpoint_usable = Gauge(
+            "indexer_endpoint_usable",
+            "Whether a node's endpoint is neither left alone nor known to lag or to be on a fork.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self.endpoint_left = Counter(
+            "indexer_endpoint_left_total",
+            "How often an endpoint was left for another one or for later.",
+            ["endpoint", "cause"],
+            registry=registry,
+        )
+        self.endpoint_lies = Counter(
+            "indexer_endpoint_lies_total",
+            "Answers that do not hash to what was asked.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self.endpoint_head_block = Gauge(
+            "indexer_endpoint_head_block",
+            "Height of the best head an endpoint told of.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self.endpoint_concurrency = Gauge(
+            "indexer_endpoint_concurrency",
+            "Requests an endpoint may have under way at once, as its refusals allow.",
+            ["endpoint"],
+            registry=registry,
+        )
         self.node_calls_per_block = Histogram(
             "indexer_node_calls_per_block", "Round trips to capture one block.", buckets=_CALLS, registry=registry
         )

@@ -1,92 +1,70 @@
-"""JSON-RPC over WebSocket to one of several endpoints: requests matched to replies, time-outs, fail-over.
+"""The chain's JSON-RPC methods, over a pool of endpoints that stand in for one another.
 
-A request that fails with its connection is sent again over the next endpoint; one that the node
-itself refuses is not. Every block is asked for by hash, and a header is only believed if it hashes
-to what was asked. This module knows methods and bytes, never tables or SCALE types.
+Every block is asked for by hash, a header is only believed if it hashes to what was asked, and a
+proof only if it leads to what its reader wants: an endpoint whose answer does not is named and left
+alone, and the next one is asked. This module knows methods and bytes, never tables or SCALE types.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
-from indexer.errors import ConfigError, NodeError, ProofError, backoff
-from indexer.link import Link, RpcRefused, open_link
+from indexer.config import redact
+from indexer.endpoints import Endpoint, Footing
+from indexer.errors import ConfigError, NodeError, ProofError
+from indexer.link import Link, TooLarge, Unreachable
+from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
+from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
 from indexer.trie import blake2_256, by_hash
 
-log = structlog.get_logger()
+__all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
 
-METHOD_NOT_FOUND = -32601
+PROBE_S = 6.0
+"""Seconds between two looks at an endpoint: what a silent one costs at most, with the probe's own time-out."""
+HEIGHTS_KEPT = 4096
+CUTS_MAX = 12
+"""Cuts of the connection after which a proof's keys, halved each time, are down to one."""
 
-Observe: TypeAlias = Callable[[str, str, float, int], None]
-"""(method, outcome, seconds, bytes received) of each request."""
+Check: TypeAlias = Callable[[Mapping[bytes, bytes]], str | None]
+"""What is wrong with a proof's nodes (by hash), None if they are what was asked for."""
 
 
 class Node:
     """The endpoints as one node. Made by ``open_node``; every method may be called by many tasks at once."""
 
-    def __init__(
-        self,
-        endpoints: Sequence[str],
-        group: TaskGroup,
-        *,
-        timeout_s: float,
-        connect_timeout_s: float,
-        concurrency: int,
-        observe: Observe,
-        archive: Node | None = None,
-    ) -> None:
-        self._endpoints = tuple(endpoints)
-        self._group = group
-        self._timeout_s = timeout_s
-        self._connect_timeout_s = connect_timeout_s
-        self._limiter = anyio.Semaphore(concurrency)
-        self._observe = observe
-        self._archive = archive
-        self._connecting = anyio.Lock()
-        self._link: Link | None = None
-        self._turn = 0
+    def __init__(self, pool: Pool, group: TaskGroup) -> None:
+        self._pool, self._group = pool, group
+        self._heights: dict[bytes, int] = {}
 
     @property
     def endpoint(self) -> str:
-        """The endpoint in use, or the next one to be tried."""
-        return self._endpoints[self._turn % len(self._endpoints)]
+        """The endpoint that is asked first, without its secrets."""
+        order = self._pool.order("", by_hash=False)
+        return next((one for one in order if one.ready), order[0]).name
 
-    async def _connected(self) -> Link:
-        """The open link; connects to the next endpoint that answers, each tried once."""
-        async with self._connecting:
-            if self._link is not None and not self._link.lost:
-                return self._link
-            failures: list[str] = []
-            for _ in self._endpoints:
-                url = self.endpoint
-                try:
-                    self._link = await open_link(url, self._connect_timeout_s)
-                    self._group.start_soon(self._link.read, name=f"node link {url}")
-                except NodeError as error:
-                    failures.append(str(error))
-                    self._turn += 1
-                else:
-                    log.info("node_connected", endpoint=url)
-                    return self._link
-            raise NodeError("no endpoint can be reached: " + "; ".join(failures))
+    def expect(self, genesis: bytes | None, anchor: BlockRef | None) -> None:
+        """Demand this genesis, and this final block, of every endpoint from now on; each is looked at anew.
 
-    def _drop(self, link: Link, reason: str) -> None:
-        """Give a link up after a failure: the next request goes to the next endpoint."""
-        if self._link is link:
-            log.warning("node_lost", endpoint=link.url, reason=reason)
-            self._link = None
-            self._turn += 1
-        link.end(reason)
-        self._group.start_soon(link.close, name=f"close {link.url}")
+        None for what is not known. An endpoint of another chain is not asked any more, one on a fork only if
+        all are.
+        """
+        self._pool.footing.genesis, self._pool.footing.anchor = genesis, anchor
+        self._pool.footing.version += 1
+
+    def stand_on(self, anchor: BlockRef) -> None:
+        """A later block is final and committed: endpoints are held to it when next looked at."""
+        self._pool.footing.anchor = anchor
+
+    def report_lie(self, endpoint: str, reason: str) -> None:
+        """Leave an endpoint alone for long whose answer was found to be false."""
+        self._pool.report_lie(endpoint, reason)
 
     async def call(self, method: str, *params: Any) -> Any:
         """The result of one request."""
@@ -95,56 +73,43 @@ class Node:
     async def call_named(self, method: str, *params: Any) -> tuple[Any, str]:
         """The result of one request and the endpoint that gave it.
 
-        A lost or silent endpoint is left for the next one, each tried twice. Raises ``NodeError`` when
-        all have failed, ``RpcRefused`` when the node itself refuses.
+        Raises ``NodeError`` when no endpoint answers, ``RpcRefused`` when those that answer refuse,
+        ``WrongChain`` if all follow another chain than expected.
         """
-        async with self._limiter:
-            delays = backoff(0.1, 2.0)
-            for attempt in range(2 * len(self._endpoints)):
-                link = await self._connected()
-                started = time.perf_counter()
-                try:
-                    result, size = await link.request(method, params, self._timeout_s)
-                except RpcRefused:
-                    self._observe(method, "refused", time.perf_counter() - started, 0)
-                    raise
-                except NodeError as error:
-                    self._observe(method, "failed", time.perf_counter() - started, 0)
-                    self._drop(link, str(error))
-                    if attempt + 1 == 2 * len(self._endpoints):
-                        raise
-                    await anyio.sleep(next(delays))
-                else:
-                    self._observe(method, "ok", time.perf_counter() - started, size)
-                    return result, link.url
-        raise AssertionError("unreachable: the last attempt returns or raises")
+
+        async def attempt(endpoint: Endpoint) -> tuple[Any, str]:
+            return await endpoint.request(method, params), endpoint.name
+
+        return await self._pool.ask(attempt, method)
 
     async def _state(self, method: str, *params: Any) -> tuple[Any, str]:
-        """A request about the state of a block; what the endpoints refuse, an archive node is asked for."""
-        try:
-            return await self.call_named(method, *params)
-        except RpcRefused as refusal:
-            if self._archive is None or refusal.code == METHOD_NOT_FOUND:
-                raise
-            try:
-                return await self._archive.call_named(method, *params)
-            except NodeError as error:
-                log.debug("archive_no_help", method=method, reason=str(error))
-                raise refusal from None
+        """A request about the state of a block, whose hash is the last parameter; archive nodes are asked last."""
 
-    async def close(self) -> None:
-        """Close the open link, if there is one."""
-        if self._link is not None:
-            await self._link.close()
+        async def attempt(endpoint: Endpoint) -> tuple[Any, str]:
+            return await endpoint.request(method, params), endpoint.name
+
+        number = self._heights.get(bytes.fromhex(params[-1][2:]))
+        return await self._pool.ask(attempt, method, by_hash=True, number=number)
 
     async def subscribe(self, method: str) -> AsyncGenerator[Any, None]:
         """Notifications of a subscription until the connection ends; then raises ``NodeError``."""
-        link = await self._connected()
-        subscription, _ = await link.request(method, [], self._timeout_s)
-        with link.stream(str(subscription)) as notifications:
-            async for notification in notifications:
-                yield notification
-        raise NodeError(f"{link.url} {link.lost or 'ended the subscription'}")
+
+        async def attempt(endpoint: Endpoint) -> tuple[Link, str]:
+            name = await endpoint.request(method, [])
+            if endpoint.link is None:
+                raise NodeError(f"{endpoint.name} lost the connection")
+            return endpoint.link, str(name)
+
+        link, name = await self._pool.ask(attempt, method)
+        try:
+            with link.stream(name) as notifications:
+                async for notification in notifications:
+                    yield notification
+            raise NodeError(f"{link.name} {link.lost or 'ended the subscription'}")
+        finally:
+            link.forget(name)
+            if not link.lost:
+                self._group.start_soon(_unsubscribe, link, method, name, name=f"unsubscribe {link.name}")
 
     async def chain(self) -> tuple[str, int]:
         """The chain's name and the SS58 prefix of its addresses (42 where the node does not tell)."""
@@ -154,36 +119,73 @@ class Node:
         return str(name), prefix if isinstance(prefix, int) else 42
 
     async def block_hash(self, number: int) -> bytes | None:
-        """Hash of the node's block at a height on its best chain; None if it has none (yet)."""
-        return _bytes(await self.call("chain_getBlockHash", number))
+        """Hash of the chain's block at a height; None if no endpoint has one (yet)."""
+
+        async def attempt(endpoint: Endpoint) -> bytes:
+            found = _bytes(await endpoint.request("chain_getBlockHash", [number]))
+            if found is None:
+                raise Missing(f"{endpoint.name} has no block {number}")
+            return found
+
+        try:
+            return await self._pool.ask(attempt, "chain_getBlockHash")
+        except Missing:
+            self._pool.nobody_knows(number)
+            return None
 
     async def finalized(self) -> BlockRef:
-        """The last finalized block the node knows."""
-        head = _bytes(await self.call("chain_getFinalizedHead")) or b""
-        return (await self.header(head)).ref
+        """The last finalized block that the endpoint in use knows."""
+
+        async def attempt(endpoint: Endpoint) -> BlockRef:
+            head = _bytes(await endpoint.request("chain_getFinalizedHead", [])) or b""
+            return (await _header(endpoint, head)).ref
+
+        return await self._pool.ask(attempt, "chain_getFinalizedHead")
 
     async def best(self) -> BlockRef:
         """The head of the node's best chain, a hint: a load-balanced endpoint may go backwards."""
-        header, endpoint = await self.call_named("chain_getHeader")
-        return parse_header(header, None, endpoint).ref
+
+        async def attempt(endpoint: Endpoint) -> BlockRef:
+            head = parse_header(await endpoint.request("chain_getHeader", []), None, endpoint.name).ref
+            endpoint.saw_head(head.number)
+            return head
+
+        return await self._pool.ask(attempt, "chain_getHeader")
 
     async def header(self, block_hash: bytes) -> Header:
         """The header of a block.
 
-        Raises ``NodeError`` if the node lacks it, ``ProofError`` if it does not hash to ``block_hash``.
+        Raises ``NodeError`` if no endpoint has it, ``ProofError`` if none sent one that hashes to ``block_hash``.
         """
-        result, endpoint = await self.call_named("chain_getHeader", _hex(block_hash))
-        if result is None:
-            raise NodeError(f"{endpoint} does not know block 0x{block_hash.hex()}")
-        return parse_header(result, block_hash, endpoint)
 
-    async def read_proof(self, keys: Iterable[bytes], block_hash: bytes) -> tuple[dict[bytes, bytes], str]:
-        """Trie nodes on the paths of ``keys``, each under its own hash, and the endpoint that sent them."""
-        result, endpoint = await self._state("state_getReadProof", [_hex(key) for key in keys], _hex(block_hash))
-        try:
-            return by_hash(bytes.fromhex(node[2:]) for node in result["proof"]), endpoint
-        except (KeyError, TypeError, ValueError):
-            raise ProofError(f"{endpoint} answered state_getReadProof with something that is no proof") from None
+        async def attempt(endpoint: Endpoint) -> Header:
+            return await _header(endpoint, block_hash)
+
+        header = await self._pool.ask(attempt, "chain_getHeader", by_hash=True)
+        self._heights[block_hash] = header.ref.number
+        while len(self._heights) > HEIGHTS_KEPT:
+            self._heights.pop(next(iter(self._heights)))
+        return header
+
+    async def read_proof(
+        self, keys: Iterable[bytes], block_hash: bytes, check: Check = lambda _: None
+    ) -> tuple[dict[bytes, bytes], str]:
+        """Trie nodes on the paths of ``keys``, each under its own hash, and the endpoint that sent them.
+
+        All come from one endpoint, in as many requests as its limits want. Where ``check`` finds something
+        wrong with them, the endpoint lied and the next one is asked. Raises ``ProofError`` if none is left.
+        """
+        wanted = list(keys)
+
+        async def attempt(endpoint: Endpoint) -> tuple[dict[bytes, bytes], str]:
+            nodes = await _proof(endpoint, wanted, block_hash)
+            problem = check(nodes)
+            if problem is not None:
+                raise ProofError(f"{endpoint.name} {problem}")
+            return nodes, endpoint.name
+
+        number = self._heights.get(block_hash)
+        return await self._pool.ask(attempt, "state_getReadProof", by_hash=True, number=number, tries=CUTS_MAX)
 
     async def state_call(self, function: str, arguments: bytes, block_hash: bytes) -> bytes:
         """Result of a runtime API function at a block, SCALE encoded."""
@@ -202,6 +204,48 @@ class Node:
         """``state_getMetadata`` at a block: what runtimes before versioned metadata have."""
         result, _ = await self._state("state_getMetadata", _hex(block_hash))
         return _bytes(result) or b""
+
+
+async def _header(endpoint: Endpoint, block_hash: bytes) -> Header:
+    result = await endpoint.request("chain_getHeader", [_hex(block_hash)])
+    if result is None:
+        raise Missing(f"{endpoint.name} does not know block 0x{block_hash.hex()}")
+    return parse_header(result, block_hash, endpoint.name)
+
+
+async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -> dict[bytes, bytes]:
+    """The nodes for all ``keys``; what is too large for the endpoint is asked for in halves, and that is remembered."""
+    nodes: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(keys):
+        part = keys[at : at + endpoint.keys_max]
+        try:
+            result = await endpoint.request("state_getReadProof", [[_hex(key) for key in part], _hex(block_hash)])
+        except Unreachable:
+            raise
+        except TooLarge:
+            if len(part) == 1:
+                raise
+            endpoint.fewer_keys(len(part))
+            continue
+        except NodeError as error:
+            # Some servers cut the connection over a large answer, and say nothing of it.
+            if type(error) is NodeError and len(part) > 1:
+                endpoint.fewer_keys(len(part))
+            raise
+        try:
+            nodes.update(by_hash(bytes.fromhex(node[2:]) for node in result["proof"]))
+        except (KeyError, TypeError, ValueError):
+            raise ProofError(f"{endpoint.name} answered state_getReadProof with something that is no proof") from None
+        endpoint.proof_fits(len(part))
+        at += len(part)
+    return nodes
+
+
+async def _unsubscribe(link: Link, method: str, name: str) -> None:
+    """End a subscription whose reader went away; whether that works no longer matters."""
+    with suppress(NodeError):
+        await link.request(method.replace("subscribe", "unsubscribe"), [name], 5.0)
 
 
 def parse_header(header: Any, block_hash: bytes | None, endpoint: str) -> Header:
@@ -252,10 +296,6 @@ def _bytes(text: Any) -> bytes | None:
         raise NodeError(f"the node answered {text!r:.60} where a hex string was expected") from None
 
 
-def _unobserved(method: str, outcome: str, seconds: float, size: int) -> None:
-    """The observer of those who measure nothing."""
-
-
 @asynccontextmanager
 async def open_node(
     endpoints: Sequence[str],
@@ -264,35 +304,42 @@ async def open_node(
     timeout_s: float = 30.0,
     connect_timeout_s: float = 10.0,
     concurrency: int = 32,
-    observe: Observe = _unobserved,
+    probe_s: float = PROBE_S,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Node]:
     """A node over ``endpoints``, with ``archive`` endpoints for state they no longer have.
 
     Nothing is connected before the first request. Raises ``ConfigError`` for an address that is none.
     """
-    for url in (*endpoints, *archive):
+    urls = dict.fromkeys((*endpoints, *archive))
+    for url in urls:
         if urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname:
-            raise ConfigError(f"{url} is no WebSocket address: give a network's name, ws://… or wss://…")
+            raise ConfigError(f"{redact(url)} is no WebSocket address: give a network's name, ws://… or wss://…")
     async with anyio.create_task_group() as group:
-
-        def over(urls: Sequence[str], behind: Node | None) -> Node:
-            return Node(
-                urls,
+        footing, measured = Footing(), metrics or Metrics()
+        members = [
+            Endpoint(
+                url,
                 group,
+                footing,
+                measured,
+                place=place,
+                archive=url not in endpoints,
                 timeout_s=timeout_s,
                 connect_timeout_s=connect_timeout_s,
                 concurrency=concurrency,
-                observe=observe,
-                archive=behind,
             )
-
-        old = over(archive, None) if archive and tuple(archive) != tuple(endpoints) else None
-        node = over(endpoints, old)
+            for place, url in enumerate(urls)
+        ]
+        pool = Pool(members, footing, probe_s)
+        if len(members) > 1:
+            for member in members:
+                group.start_soon(pool.watch, member, name=f"watch {member.name}")
         try:
-            yield node
+            yield Node(pool, group)
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(3):
-                for one in (node, old):
-                    if one is not None:
-                        await one.close()
+                for member in members:
+                    if member.link is not None:
+                        await member.link.close()
             group.cancel_scope.cancel()

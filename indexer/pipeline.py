@@ -292,6 +292,8 @@ class Pipeline:
             except TimeoutError:
                 raise StoreError(f"the database did not commit {rows} rows within {timeout_s:.0f} s") from None
         self._tip = ready[-1].ref
+        if ready[-1].finalized:
+            self._node.stand_on(ready[-1].ref)
         self._measure(ready, written)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
         final = self._heads.last_final(ready[-1].ref.number)

@@ -14,7 +14,7 @@ import anyio
 import structlog
 
 from indexer.capture import NodeCache
-from indexer.config import Settings
+from indexer.config import Settings, redact
 from indexer.datasets.base import Dataset
 from indexer.errors import NodeError, WrongChain
 from indexer.heads import Heads
@@ -76,18 +76,28 @@ class Run:
         self._log_progress("stopped" if self._stopping.is_set() else "done")
 
     async def _check_chain(self) -> None:
+        """Hold every endpoint to the chain of the settings or the database, and to the last final block."""
+        expected = self._settings.genesis_hash
+        self._node.expect(expected or await self._store.genesis(), await self._last_final())
         genesis = await self._node.block_hash(0)
         self.connected = True
         if genesis is None:
             raise NodeError(f"{self._node.endpoint} does not know block 0 yet")
-        expected = self._settings.genesis_hash
         if expected is not None and genesis != expected:
             raise WrongChain(
                 f"{self._node.endpoint} follows a chain with genesis 0x{genesis.hex()}, but --network "
-                f"{','.join(self._settings.network)} means 0x{expected.hex()}: check --network"
+                f"{','.join(map(redact, self._settings.network))} means 0x{expected.hex()}: check --network"
             )
         name, ss58_prefix = await self._node.chain()
         await self._store.adopt_chain(genesis, name, ss58_prefix)
+        self._node.expect(genesis, await self._last_final())
+
+    async def _last_final(self) -> BlockRef | None:
+        """The last committed block that is final; None before the first."""
+        cursors = await self._store.cursors()
+        numbers = [cursor.finalized_block for cursor in cursors.values() if cursor.finalized_block is not None]
+        block_hash = await self._store.block_hash(max(numbers)) if numbers else None
+        return None if block_hash is None else BlockRef(max(numbers), block_hash)
 
     def _done(self, cursors: dict[str, Cursor]) -> bool:
         stop = self._settings.stop

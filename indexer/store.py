@@ -110,6 +110,13 @@ class Store:
             f"another instance writes to this database ({who}): stop it first, or start this one with --standby to wait"
         )
 
+    async def genesis(self) -> bytes | None:
+        """Hash of block 0 of the chain this database is bound to; None while it is bound to none."""
+        async with self._turn:
+            with mapped_errors("read the chain"):
+                value = await self._connection.fetchval("SELECT genesis_hash FROM chain")
+        return None if value is None else bytes(value)
+
     async def adopt_chain(self, genesis_hash: bytes, name: str, ss58_prefix: int) -> None:
         """Bind an empty database to its chain. Raises ``WrongChain`` if it is bound to another one."""
         async with self._transaction("check the chain") as connection:
