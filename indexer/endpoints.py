@@ -104,7 +104,8 @@ class Endpoint:
         self.head: int | None = None
         """The best height it told of, as a claim."""
         self.state_floor = 0
-        """Height below which it said to have no state."""
+        """Height below which it probably has no state: it is asked for that last."""
+        self._state_step = 1
         self.lacks: set[str] = set()
         """Methods it does not serve."""
         self.keys_max = KEYS_MAX
@@ -157,15 +158,16 @@ class Endpoint:
 
     def leave(self, cause: Cause, reason: str) -> None:
         """Leave it alone for the time of ``cause``; the connection is given up."""
-        self.strikes += 1
-        count = self.strikes
+        now_s = time.monotonic()
         if cause is Cause.LIE:
-            self._lies += 1
-            count = self._lies
             self._metrics.endpoint_lies.labels(endpoint=self.name).inc()
+            if self.cause is cause and now_s < self.until_s:
+                return  # was under way when the first lie was found out, or there is nobody else to ask
+            self._lies += 1
+        self.strikes += 1
+        count = self._lies if cause is Cause.LIE else self.strikes
         first_s, most_s = REST_S[cause]
         rest_s = min(most_s, first_s * 2 ** min(count - 1, 20))
-        now_s = time.monotonic()
         tell = log.debug if self.cause is cause else log.warning
         tell("endpoint_left", endpoint=self.name, cause=str(cause), reason=reason, rest_s=rest_s)
         if self.cause is None:
@@ -192,6 +194,23 @@ class Endpoint:
     def steady(self) -> None:
         """Some seconds went by without a failure: one strike less."""
         self.strikes = max(0, self.strikes - 1)
+
+    def lacks_state(self, number: int, reason: str) -> None:
+        """It has no state at a height below its head: the next tries are ever further apart.
+
+        So a backfill of a million blocks from an archive asks it some twenty times in vain, not a million times.
+        """
+        if self.head is None or not self.state_floor <= number < self.head:
+            return
+        tell = log.info if self._state_step == 1 else log.debug
+        tell("endpoint_lacks_state", endpoint=self.name, block=number, reason=reason)
+        self.state_floor = number + min(self._state_step, max(1, (self.head - number) // 2))
+        self._state_step *= 2
+
+    def has_state(self, number: int) -> None:
+        """It gave the state at a height."""
+        if number >= self.state_floor:
+            self._state_step = 1
 
     def fewer_keys(self, asked: int) -> None:
         """A proof of ``asked`` keys was too large for it."""

@@ -98,8 +98,14 @@ class Pool:
                 continue
             if endpoint in failures:
                 await anyio.sleep(next(delays))
+            forked = endpoint.forked
             try:
-                return await attempt(endpoint)
+                answer = await attempt(endpoint)
+                if number is not None:
+                    endpoint.has_state(number)
+                if by_hash or endpoint.forked == forked:
+                    return answer
+                # It was found to be on a fork (or no longer) on the way: the answer is not to be relied on.
             except Busy as error:
                 errors[endpoint] = error
             except ProofError as error:
@@ -213,10 +219,8 @@ def _learn(endpoint: Endpoint, method: str, error: NodeError, number: int | None
         return
     if error.code == METHOD_NOT_FOUND:
         endpoint.lacks.add(method)
-    elif number is not None and endpoint.head is not None and number < endpoint.head:
-        if number >= endpoint.state_floor:
-            log.info("endpoint_lacks_state", endpoint=endpoint.name, block=number, reason=str(error))
-        endpoint.state_floor = max(endpoint.state_floor, number + 1)
+    elif number is not None:
+        endpoint.lacks_state(number, str(error))
 
 
 def verdict(method: str, errors: dict[Endpoint, NodeError | ProofError]) -> NodeError | ProofError:
