@@ -94,11 +94,19 @@ async def test_the_bootstrap_comes_through_an_endpoint_with_small_replies(
 async def test_a_backfill_takes_old_state_from_the_archive_and_the_rest_from_the_node(
     database: str, another_database: str
 ) -> None:
-    async with DevNode(grown()) as archive, DevNode(grown(keep_states=4)) as near:
+    served = 0
+
+    async def count(method: str, _params: object, result: Any) -> Any:
+        """Sees what is answered, not what is refused."""
+        nonlocal served
+        served += method == "state_getReadProof"
+        return result
+
+    async with DevNode(grown()) as archive, DevNode(grown(keep_states=4), tamper=count) as near:
         await index(another_database, archive.url, stop=LENGTH)
         archive.requests.clear()
         await index(database, near.url, stop=LENGTH, archive=archive.url, workers=1)
         assert archive.requests["state_getReadProof"] >= LENGTH - 5
-        assert near.requests["state_getReadProof"] >= 3
-        assert near.requests["state_getReadProof"] <= 12, "it was asked in vain again and again"
+        assert served >= 3
+        assert near.requests["state_getReadProof"] - served <= 12, "it was asked in vain again and again"
     assert_equal(await all_rows(database), await all_rows(another_database))
