@@ -71,9 +71,12 @@ async def test_five_bad_endpoints_before_a_good_one_change_nothing_but_a_few_sec
 async def test_an_endpoint_on_a_fork_below_the_final_block_does_not_end_the_daemon(
     database: str, another_database: str
 ) -> None:
-    async with DevNode(grown()) as good, DevNode(forked()) as other:
-        await index(another_database, good.url, stop=LENGTH)
+    chain = grown(height=12)
+    async with DevNode(chain) as good, DevNode(forked()) as other:
         await index(database, good.url, stop=12)
+        chain.grow(LENGTH - 12)
+        chain.finalize(LENGTH)
+        await index(another_database, good.url, stop=LENGTH)
         with anyio.fail_after(40):
             await index(database, good.url, stop=LENGTH, network=(other.url, good.url))
     assert_equal(await all_rows(database), await all_rows(another_database))
