@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from indexer.model import HashedValue
@@ -82,7 +83,7 @@ def pairs(found: Iterable[tuple[bytes, bytes]]) -> Pairs:
     """``found`` in order of its keys. Raises ``ValueError`` if a key is there twice."""
     ordered = sorted(found)
     keys = [key for key, _ in ordered]
-    for one, other in zip(keys, keys[1:], strict=False):
+    for one, other in pairwise(keys):
         if one == other:
             raise ValueError(f"key 0x{one.hex()} is there twice")
     return Pairs(keys, [value for _, value in ordered])
@@ -118,6 +119,24 @@ def top(state_root: bytes, prefix: bytes, nodes: Mapping[bytes, bytes]) -> Top |
         if child is None:
             return None
         path, slot = reached + wanted[len(reached) : len(reached) + 1], child
+
+
+def value_at(state_root: bytes, key: bytes, nodes: Mapping[bytes, bytes]) -> bytes | None:
+    """The value of ``key`` by the nodes of a read proof under their own hashes; None: proven absent.
+
+    Raises ``MissingNode`` if the nodes do not lead from ``state_root`` to an answer.
+    """
+    found = top(state_root, key, nodes)
+    if found is None:
+        return None
+    node = decode_node(found.node)
+    if len(found.path) + len(node.partial) != 2 * len(key):
+        return None
+    if isinstance(node.value, HashedValue):
+        if node.value.hash not in nodes:
+            raise MissingNode(f"the value of 0x{key.hex()} is missing")
+        return nodes[node.value.hash]
+    return node.value
 
 
 def _stored(value: bytes) -> bytes | HashedValue:
