@@ -21,6 +21,7 @@ from indexer.node import open_node
 from indexer.schema import KEYED
 from indexer.store import open_store
 from indexer.verify import Report, repair, verify
+from indexer.verify.snapshot import open_snapshot
 
 pytestmark = pytest.mark.anyio
 
@@ -242,3 +243,19 @@ async def test_a_block_that_is_not_indexed_is_refused(database: str, devnode: De
         with pytest.raises(ConfigError, match=f"block {block} is not indexed"):
             await verified(database, devnode, block=block)
     assert (await verified(database, devnode, block=9)).differences == ()
+
+
+async def test_a_comparison_sees_one_moment_whatever_is_written_meanwhile(indexed: str) -> None:
+    table = KEYED["balances"]
+    async with open_snapshot(indexed) as snapshot, connected(indexed) as connection:
+        await connection.execute("UPDATE balances SET free = -1")
+        rows = [row async for part in snapshot.rows(table, LENGTH, is_tip=True) for row in part]
+    assert rows
+    assert not [row for row in rows if row["free"] == -1]
+
+
+async def test_a_parent_state_without_a_known_runtime_is_told(indexed: str, devnode: DevNode) -> None:
+    async with connected(indexed) as connection:
+        await connection.execute("DELETE FROM runtimes WHERE spec_version = 475")
+    with pytest.raises(ConfigError, match="no runtime with the code that executed block 32"):
+        await verified(indexed, devnode)
