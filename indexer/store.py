@@ -216,6 +216,7 @@ class Store:
         followed by others cannot be changed alone.
         """
         async with self._transaction(f"repair rows of block {block.number}") as connection:
+            self._ss58_prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
             await connection.execute("DELETE FROM accounts WHERE account = ANY($1::bytea[])", accounts)
             self._known_accounts.difference_update(accounts)
             await self._write_accounts(connection, {account for account in accounts if len(account) == 32})
