@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -259,3 +261,16 @@ async def test_a_parent_state_without_a_known_runtime_is_told(indexed: str, devn
         await connection.execute("DELETE FROM runtimes WHERE spec_version = 475")
     with pytest.raises(ConfigError, match="no runtime with the code that executed block 32"):
         await verified(indexed, devnode)
+
+
+async def test_a_sample_looks_at_absent_keys_as_well(
+    indexed: str, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(indexed) as connection:
+        gone = await connection.fetchval("SELECT min(account) FROM balances")
+        chance = SimpleNamespace(token_bytes=lambda _: gone, randbelow=secrets.randbelow)
+        monkeypatch.setattr("indexer.verify.comparison.secrets", chance)
+        assert (await verified(indexed, devnode, sample=10_000)).differences == ()
+        await connection.execute("DELETE FROM balances WHERE account = $1", gone)
+    report = await verified(indexed, devnode, sample=10_000)
+    assert {(one.table, one.key, one.what) for one in report.differences} == {("balances", (gone,), "row")}
