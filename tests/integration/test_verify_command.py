@@ -18,6 +18,7 @@ from indexer import config, daemon
 from indexer.devchain.rpc import Params
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
+from indexer.verify import Report, verify
 
 pytestmark = pytest.mark.anyio
 
@@ -98,6 +99,15 @@ async def test_a_node_that_lies_in_a_proof_is_no_witness(database: str, devnode:
 async def test_the_daemon_verifies_by_itself(database: str, devnode: DevNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each multiple of the setting, near the head, and with what it found in the metrics."""
     monkeypatch.setattr("indexer.verify.schedule.POLL_S", 0.05)
+    monkeypatch.setattr("indexer.verify.schedule.NEAR_HEAD_BLOCKS", -1)
+    rounds: list[int] = []
+
+    async def counted(*given: Any) -> Report:
+        report = await verify(*given)
+        rounds.append(report.block.number // 5)
+        return report
+
+    monkeypatch.setattr("indexer.verify.schedule.verify", counted)
     free = config.load({"metrics_address": "127.0.0.1:0"})
     assert free.verify_every_blocks == 7200
     ports: list[int] = []
@@ -130,6 +140,9 @@ async def test_the_daemon_verifies_by_itself(database: str, devnode: DevNode, mo
     async with anyio.create_task_group() as group:
         group.start_soon(daemon.serve, config.load(given))
         await until("indexer_committed_block", LENGTH)
+        await anyio.sleep(1)
+        assert rounds == [], "as good as far behind the head"
+        monkeypatch.setattr("indexer.verify.schedule.NEAR_HEAD_BLOCKS", 64)
         await until("indexer_verified_block", LENGTH)
         assert await metric("indexer_verify_differences") == 0
         assert await metric("indexer_verify_seconds") > 0
@@ -137,10 +150,11 @@ async def test_the_daemon_verifies_by_itself(database: str, devnode: DevNode, mo
         devnode.chain.grow(2)
         devnode.chain.finalize(LENGTH + 2)
         await until("indexer_committed_block", LENGTH + 2)
-        await anyio.sleep(0.5)  # ten polls
+        await anyio.sleep(1)
         assert await metric("indexer_verified_block") == LENGTH
         devnode.chain.grow(1)
         devnode.chain.finalize(LENGTH + 3)
         await until("indexer_verified_block", LENGTH + 3)
         assert await metric("indexer_verify_differences") > 0
+        assert rounds == [2, 3]
         group.cancel_scope.cancel()
