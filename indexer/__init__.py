@@ -27,6 +27,8 @@ The path of the data, readable from the listing of this folder:
 * ``commit``    what one transaction writes
 * ``store``     the database: one writer, cursors, transactions, rewind
 * ``recover``   the common ancestor; the only road back
+* ``subtrie``   the trie of stored pairs, built from nothing (pure)
+* ``verify``    the tables against the chain, by root and proof; repair
 * ``run``       one run: align, then pipelines until stopped or failed
 * ``daemon``    process life: task groups, signals, restarts, health
 * ``embedded``  a supervised Postgres from a wheel

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from indexer import __version__, config, daemon, inspection, logs
-from indexer.errors import EXIT_USAGE, ConfigError, IndexerError, root_cause
+from indexer import verify as verification
+from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
 
 app = typer.Typer(
     name="indexer",
@@ -32,6 +33,8 @@ app = typer.Typer(
 out = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False, soft_wrap=True)
 
+WIDE = 400
+"""Columns of a table that goes into a file or a pipe: nothing folded."""
 DATABASE_OPTIONS = ("config", "data_dir", "database_url", "log_format", "log_level")
 
 
@@ -126,6 +129,39 @@ def rewind(
         typer.confirm(f"Delete everything above block {block} from the database?", abort=True)
     outcome = anyio.run(inspection.rewind, settings, block)
     out.print(outcome)
+
+
+@app.command()
+@with_settings("network", "rpc_timeout_s", "archive", *DATABASE_OPTIONS)
+def verify(
+    settings: config.Settings,
+    block: Annotated[int | None, typer.Option(help="As of this block. Default: the last finalized.", min=0)] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Only about so many random rows per table, by proof, instead of all.", min=1)
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write the rows that differ as the chain has them; stop `run` first.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Compare the tables with the chain, independently of how they were filled; exit code 1 if they differ.
+
+    The root of every tracked map is rebuilt from the stored rows and held against a read proof; then the
+    runtime's own API is asked for stakes, hyperparameters and prices, where the node has it.
+    """
+    report, repaired = anyio.run(partial(inspection.verified, settings, block=block, sample=sample, mend=repair))
+    if json:
+        sys.stdout.write(verification.as_json(report, repaired) + "\n")
+    else:
+        if repaired is not None:
+            out.print(f"repaired {repaired} rows", soft_wrap=True)
+        if (table := verification.as_table(report)) is not None:
+            (out if out.is_terminal else Console(highlight=False, width=WIDE)).print(table)
+        for word in report.skipped:
+            out.print(f"not compared: {word}", markup=False, soft_wrap=True)
+        out.print(verification.summary(report), markup=False, soft_wrap=True)
+    if report.differences:
+        raise typer.Exit(EXIT_DIFFERENT)
 
 
 @app.command()

@@ -130,6 +130,42 @@ async def rewind_table(connection: Connection, table: Keyed | Log, to: int) -> N
         await connection.execute(statements.rebuild_current(table), *arrays)
 
 
+async def repair_table(connection: Connection, table: Keyed | Log, number: int, rows: Sequence[Row]) -> set[bytes]:
+    """Make some rows, each given whole, what they are said to be as of block ``number``, the last one committed.
+
+    Nothing is appended where the history says so already. Returns the accounts that occur in the rows.
+    """
+    if isinstance(table, Log):
+        await connection.execute(f"DELETE FROM {table.table.name} WHERE block_number = $1", number)
+        return (await _write_log(connection, table, [(number, row) for row in rows]))[0]
+    nothing: Values = (None,) * len(table.values)
+    wanted: dict[Key, Values] = {}
+    for row in rows:
+        whole = _comparable_row(table, row).values
+        wanted[row.key] = nothing if whole is None else tuple(whole[name] for name in table.values)
+    width, records = len(table.keys), []
+    for part in _parts(list(wanted)):
+        arrays = _arrays(part, width)
+        await connection.execute(statements.delete_history(table), *arrays, number)
+        found = await connection.fetch(statements.latest_of(table), *arrays)
+        before = {
+            tuple(record)[:width]: _comparable(table, tuple(record)[width:-1]) for record in found if record["exists"]
+        }
+        records += [
+            (*key, number, *wanted[key], wanted[key] != nothing)
+            for key in part
+            if wanted[key] != before.get(key, nothing)
+        ]
+    await connection.copy_records_to_table(
+        table.history.name, records=records, columns=statements.history_columns(table)
+    )
+    for part in _parts(list(wanted)):
+        arrays = _arrays(part, width)
+        await connection.execute(statements.delete_current(table.name, table), *arrays)
+        await connection.execute(statements.rebuild_current(table), *arrays)
+    return _accounts(records, statements.history_columns(table), table.accounts)
+
+
 async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows]) -> None:
     """Move a dataset's cursor and coverage over ``blocks``."""
     first, last = blocks[0], blocks[-1]

@@ -156,6 +156,12 @@ class Settings(BaseSettings):
     ready_lag_s: float = Field(
         180.0, gt=0, description="Seconds behind the chain above which /readyz answers 503; about 15 blocks."
     )
+    verify_every_blocks: int = Field(
+        7200,
+        ge=0,
+        description="Compare all tables with the chain each time so many blocks were committed, as `verify` does; "
+        "about a day by default. 0: never.",
+    )
     log_format: Literal["console", "json"] = Field("console", description="`console` for people, `json` for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged. `debug` gives a line per block."

@@ -22,6 +22,7 @@ from indexer.metrics import Metrics
 from indexer.node import Node, open_node
 from indexer.run import Run
 from indexer.store import Store, open_store
+from indexer.verify import patrol
 
 log = structlog.get_logger()
 
@@ -114,7 +115,12 @@ async def _supervise(
                 await _take_lock(settings, store, metrics, stopping)
                 run = Run(settings, wanted, node, store, cache, metrics, stopping)
                 known_good = known_good or bool(await store.cursors())
-                await run.execute()
+                async with anyio.create_task_group() as group:
+                    if settings.verify_every_blocks:
+                        every = settings.verify_every_blocks
+                        group.start_soon(patrol, node, url, store, wanted, metrics, every, name="verify")
+                    await run.execute()
+                    group.cancel_scope.cancel()
                 return
         except (IndexerError, BaseExceptionGroup) as error:
             cause = root_cause(error)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 
 EXIT_OK = 0
+EXIT_DIFFERENT = 1
 EXIT_USAGE = 2
 EXIT_WRONG_CHAIN = 3
 EXIT_LOCKED = 4

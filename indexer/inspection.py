@@ -19,7 +19,7 @@ import anyio
 import asyncpg
 from rich.table import Table
 
-from indexer import daemon, datasets, embedded, migrate
+from indexer import daemon, datasets, embedded, migrate, verify
 from indexer.capture import EVENTS, item_prefix
 from indexer.config import Settings, redact
 from indexer.errors import ConfigError, IndexerError, root_cause
@@ -230,6 +230,31 @@ async def rewind(settings: Settings, block: int) -> str:
                 raise ConfigError(f"block {block} is not indexed: the earliest block to rewind to is {first}")
             await store.rewind(BlockRef(block, block_hash), datasets.load(list(cursors)))
             return f"rewound from block {tip} to {block}"
+
+
+async def verified(
+    settings: Settings, *, block: int | None, sample: int | None, mend: bool
+) -> tuple[verify.Report, int | None]:
+    """Compare the database with the chain; with ``mend``, repair what differs and compare again.
+
+    Returns the last report and the number of rows repaired (None: none was needed or asked for).
+    """
+    async with (
+        _existing_database(settings) as url,
+        open_node(settings.endpoints, archive=settings.archive_endpoints, timeout_s=settings.rpc_timeout_s) as node,
+    ):
+        await migrate.check(url)
+        wanted = datasets.load(None)
+        if not mend:
+            return await verify.verify(node, url, wanted, block=block, sample=sample), None
+        async with open_store(url) as store:
+            await store.lock_writer()
+            wanted = datasets.load(list(await store.cursors()) or None)
+            report = await verify.verify(node, url, wanted, block=block, sample=sample)
+            if not any(one.is_repairable for one in report.differences):
+                return report, None
+            repaired = await verify.repair(node, url, store, wanted, report)
+        return await verify.verify(node, url, wanted, block=block, sample=sample), repaired
 
 
 async def psql(settings: Settings, arguments: Sequence[str]) -> int:

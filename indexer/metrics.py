@@ -148,6 +148,16 @@ class Metrics:
         self.incomplete_blocks = Counter(
             "indexer_incomplete_blocks_total", "Blocks committed without proof of completeness.", registry=registry
         )
+        self.verified_block = Gauge(
+            "indexer_verified_block", "Height of the last block whose tables were compared with the chain.",
+            registry=registry,
+        )  # fmt: skip
+        self.verify_differences = Gauge(
+            "indexer_verify_differences", "Differences that the last comparison found.", registry=registry
+        )
+        self.verify_seconds = Gauge(
+            "indexer_verify_seconds", "Seconds that the last comparison took.", registry=registry
+        )
         build = Gauge("indexer_build_info", "Always 1; the labels tell.", ["version", "python"], registry=registry)
         build.labels(version=__version__, python=platform.python_version()).set(1)
         self.lag_seconds.set_function(self.lag_s)
@@ -163,6 +173,12 @@ class Metrics:
         """The last committed block and its own time (Unix seconds); also called on start and after a rewind."""
         self._committed = (number, timestamp_s)
         self.committed_block.set(number)
+
+    def verified(self, number: int, differences: int, seconds: float) -> None:
+        """The tables as of a block were compared with the chain."""
+        self.verify_differences.set(differences)
+        self.verify_seconds.set(seconds)
+        self.verified_block.set(number)
 
     def rpc(self, method: str, outcome: str, seconds: float, size: int) -> None:
         """A request to a node ended."""

@@ -41,9 +41,9 @@ def log_columns(table: Log) -> tuple[str, ...]:
     return ("block_number", *table.keys, *table.values)
 
 
-def _unnest(table: Keyed, names: tuple[str, ...]) -> str:
+def _unnest(table: Keyed, names: tuple[str, ...], first: int = 1) -> str:
     types = column_types(table.current, names)
-    return "unnest(" + ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(types, 1)) + ")"
+    return "unnest(" + ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(types, first)) + ")"
 
 
 def _same_key(table: Keyed, left: str, right: str) -> str:
@@ -99,3 +99,54 @@ def rebuild_current(table: Keyed) -> str:
 def delete_above(table: Table) -> str:
     """Delete what a history or log says of blocks above $1."""
     return f"DELETE FROM {table.name} WHERE block_number > $1"
+
+
+def read_current(table: Keyed) -> str:
+    """Every current row: keys, then values."""
+    return f"SELECT {quoted((*table.keys, *table.values))} FROM {table.current.name}"
+
+
+def read_as_of(table: Keyed) -> str:
+    """Every row as of block $1, from the history: keys, then values."""
+    return (
+        f"SELECT {quoted((*table.keys, *table.values))} FROM ("
+        f"SELECT DISTINCT ON ({quoted(table.keys)}) * FROM {table.history.name} WHERE block_number <= $1 "
+        f'ORDER BY {quoted(table.keys)}, block_number DESC) latest WHERE "exists"'
+    )
+
+
+def these(table: Keyed, query: str, parameters: int) -> str:
+    """The rows of ``query``, which has so many parameters, under the given keys. One array per key column."""
+    return (
+        f"SELECT x.* FROM ({query}) x JOIN {_unnest(table, table.keys, parameters + 1)} "
+        f"AS asked({quoted(table.keys)}) ON {_same_key(table, 'x', 'asked')}"
+    )
+
+
+def disagreements(table: Keyed) -> str:
+    """Keys whose current row is not what the latest row of the history says."""
+    columns = ("block_number", *table.values)
+    return (
+        f"SELECT {quoted(table.keys)} FROM {table.current.name} c FULL JOIN ("
+        f"SELECT * FROM (SELECT DISTINCT ON ({quoted(table.keys)}) * FROM {table.history.name} "
+        f'ORDER BY {quoted(table.keys)}, block_number DESC) latest WHERE "exists") h USING ({quoted(table.keys)}) '
+        f"WHERE ROW({quoted(columns, 'c.')}) IS DISTINCT FROM ROW({quoted(columns, 'h.')})"
+    )
+
+
+def latest_of(table: Keyed) -> str:
+    """The latest history row of each given key: keys, values, exists. One array per key column."""
+    return (
+        f"SELECT DISTINCT ON ({quoted(table.keys, 'h.')}) {quoted(table.keys, 'h.')}, {quoted(table.values, 'h.')}, "
+        f'h."exists" FROM {table.history.name} h '
+        f"JOIN {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) ON {_same_key(table, 'h', 'asked')} "
+        f"ORDER BY {quoted(table.keys, 'h.')}, h.block_number DESC"
+    )
+
+
+def delete_history(table: Keyed) -> str:
+    """Delete what the history says of the given keys from a block on. One array per key column, then the block."""
+    return (
+        f"DELETE FROM {table.history.name} x USING {_unnest(table, table.keys)} AS gone({quoted(table.keys)}) "
+        f"WHERE {_same_key(table, 'x', 'gone')} AND x.block_number >= ${len(table.keys) + 1}"
+    )

@@ -21,13 +21,14 @@ from indexer.commit import (
     advance,
     by_table,
     keep_runtimes,
+    repair_table,
     rewind_cursor,
     rewind_table,
     write_table,
 )
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterLocked, WrongChain
-from indexer.model import BlockRef, BlockRows
+from indexer.model import BlockRef, BlockRows, Row
 from indexer.scale import ss58_encode
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
@@ -211,6 +212,36 @@ class Store:
                     await rewind_table(connection, table, to.number)
                 await rewind_cursor(connection, dataset.name, to)
             await connection.execute("DELETE FROM runtimes WHERE first_block > $1", to.number)
+
+    async def repair(
+        self, block: BlockRef, rows: Sequence[Row], datasets: Sequence[Dataset], accounts: Sequence[bytes] = ()
+    ) -> None:
+        """Make ``rows``, each given whole, what the tables say as of ``block``, in one transaction; and the
+        texts of ``accounts`` right.
+
+        Raises ``ConfigError`` unless ``block`` is the last committed one of every dataset: a row that is
+        followed by others cannot be changed alone.
+        """
+        async with self._transaction(f"repair rows of block {block.number}") as connection:
+            self._ss58_prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
+            await connection.execute("DELETE FROM accounts WHERE account = ANY($1::bytea[])", accounts)
+            self._known_accounts.difference_update(accounts)
+            await self._write_accounts(connection, {account for account in accounts if len(account) == 32})
+            for dataset in datasets:
+                at = await connection.fetchrow(
+                    "SELECT block_number, block_hash FROM cursors WHERE dataset = $1 FOR UPDATE", dataset.name
+                )
+                if at is None or tuple(at) != tuple(block):
+                    raise ConfigError(
+                        f"{dataset.name} is not at block {block}: rows are repaired at the last committed block; "
+                        f"`indexer rewind {block.number}` makes it that"
+                    )
+                for table in dataset.tables:
+                    mine = [row for row in rows if row.table == table.name]
+                    if mine:
+                        await self._write_accounts(
+                            connection, await repair_table(connection, table, block.number, mine)
+                        )
 
     async def mark_finalized(self, block: BlockRef) -> None:
         """Record finality, if ``block`` is the one indexed at its height: nothing rewinds below it any more."""

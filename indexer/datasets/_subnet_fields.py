@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from indexer.datasets._values import blob, boolean, document, fixed, pair, snake, whole
+from indexer.datasets._values import (
+    blob,
+    boolean,
+    document,
+    documented,
+    fixed,
+    fixed_bits,
+    integral,
+    pair,
+    snake,
+    whole,
+)
 from indexer.model import ItemRef
 from indexer.schema import AnyColumn, account, flag, integer, json, number, rao
 
@@ -19,25 +30,34 @@ Columns = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One storage item keyed by netuid: the columns it fills and how its decoded value fills them."""
+    """One storage item keyed by netuid: the columns it fills, how its decoded value fills them, and back."""
 
     item: ItemRef
     columns: tuple[AnyColumn, ...]
     read: Callable[[object], tuple[object, ...]]
+    write: Callable[..., object]
+    """The inverse of ``read``, a parameter per column."""
 
     def values(self, value: object | None) -> Columns:
         """The item's columns for a decoded value; all None if the key is absent."""
         parts = (None,) * len(self.columns) if value is None else self.read(value)
         return {column.name: part for column, part in zip(self.columns, parts, strict=True)}
 
+    def value(self, row: Columns) -> object | None:
+        """The decoded value that the item's columns of a row tell; None if the key is absent."""
+        parts = [row[column.name] for column in self.columns]
+        return None if all(part is None for part in parts) else self.write(*parts)
+
 
 Declare = Callable[[str, str], AnyColumn]
 Read = Callable[[object], object]
 
 
-def _field(declare: Declare, read: Read, item: str, comment: str, pallet: str = "SubtensorModule") -> Field:
+def _field(
+    declare: Declare, read: Read, write: Read, item: str, comment: str, pallet: str = "SubtensorModule"
+) -> Field:
     """A field of one column, named in snake case of the item."""
-    return Field(ItemRef(pallet, item), (declare(snake(item), comment),), lambda value: (read(value),))
+    return Field(ItemRef(pallet, item), (declare(snake(item), comment),), lambda value: (read(value),), write)
 
 
 def _nullable_account(name: str, comment: str) -> AnyColumn:
@@ -49,21 +69,25 @@ def _ema_flow(value: object) -> tuple[object, ...]:
     return fixed(flow, 64), whole(block)
 
 
+def _ema_pair(flow: object, block: object) -> object:
+    return integral(block), fixed_bits(flow, 64)
+
+
 def _ema(item: str, comment: str) -> Field:
     """An EMA stored as (block it was updated, I64F64)."""
     name = snake(item)
     columns = (number(name, comment), integer(f"{name}_block", f"Block at which {name} was last updated."))
-    return Field(ItemRef("SubtensorModule", item), columns, _ema_flow)
+    return Field(ItemRef("SubtensorModule", item), columns, _ema_flow, _ema_pair)
 
 
-_rao = partial(_field, rao, whole)
-_count = partial(_field, integer, whole)
-_number = partial(_field, number, whole)
-_flag = partial(_field, flag, boolean)
-_fixed32 = partial(_field, number, partial(fixed, fraction_bits=32))
-_fixed64 = partial(_field, number, partial(fixed, fraction_bits=64))
-_json = partial(_field, json, document)
-_account = partial(_field, _nullable_account, blob)
+_rao = partial(_field, rao, whole, integral)
+_count = partial(_field, integer, whole, integral)
+_number = partial(_field, number, whole, integral)
+_flag = partial(_field, flag, boolean, boolean)
+_fixed32 = partial(_field, number, partial(fixed, fraction_bits=32), partial(fixed_bits, fraction_bits=32))
+_fixed64 = partial(_field, number, partial(fixed, fraction_bits=64), partial(fixed_bits, fraction_bits=64))
+_json = partial(_field, json, document, documented)
+_account = partial(_field, _nullable_account, blob, blob)
 
 POOL_FIELDS: tuple[Field, ...] = (
     _rao("SubnetTAO", "TAO in the pool, rao."),

@@ -54,6 +54,20 @@ def fixed(value: object, fraction_bits: int) -> Decimal:
     return _EXACT.divide(Decimal(whole(value)), Decimal(1 << fraction_bits))
 
 
+def integral(value: object) -> int:
+    """Back from a column: the inverse of ``whole``. Raises ``DecodeError`` for a fraction or anything else."""
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return int(value)
+    return whole(value)
+
+
+def fixed_bits(value: object, fraction_bits: int) -> int:
+    """The inverse of ``fixed``. Raises ``DecodeError`` for a decimal that no bits give."""
+    if not isinstance(value, Decimal) or not value.is_finite():
+        raise DecodeError(f"expected a decimal, found {value!r:.40}")
+    return integral(_EXACT.multiply(value, Decimal(1 << fraction_bits)))
+
+
 def document(value: object) -> object:
     """Any decoded value as JSON: bytes that are printable text as text, other bytes as ``{"hex": …}``."""
     if isinstance(value, bytes):
@@ -62,6 +76,22 @@ def document(value: object) -> object:
         return {str(name): document(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [document(part) for part in value]
+    return value
+
+
+def documented(value: object) -> object:
+    """The inverse of ``document``, where texts stand for bytes. Raises ``DecodeError`` for hex that is none."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, dict) and value.keys() == {"hex"}:
+        try:
+            return bytes.fromhex(value["hex"])
+        except (TypeError, ValueError):
+            raise DecodeError("expected hex digits under 'hex'") from None
+    if isinstance(value, dict):
+        return {name: documented(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [documented(part) for part in value]
     return value
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from indexer.datasets._values import document, located, snake, whole
-from indexer.datasets.base import Dataset, RuntimeView
+from indexer.datasets._values import document, documented, integral, located, snake, whole
+from indexer.datasets.base import Columns, Dataset, Key, RuntimeView, Source
 from indexer.errors import DecodeError
 from indexer.model import Block, Change, ItemRef, Row
 from indexer.schema import account, integer, json, keyed, number, rao, text
@@ -89,4 +89,39 @@ def account_info(value: object) -> Mapping[str, object]:
     return columns
 
 
-DATASET = Dataset(name="balances", tables=(BALANCES, ISSUANCE), items=(ACCOUNT, *TOTALS), rows=rows)
+_ACCOUNTS = Source(BALANCES.name, ACCOUNT)
+_TOTALS = {name: Source(ISSUANCE.name, item) for item, name in TOTALS.items()}
+_COUNTERS = ("nonce", "consumers", "providers", "sufficients")
+
+
+def places(table: str, key: Key) -> Iterable[tuple[Source, Key]]:
+    """An account's one item; a total's, if the name is one of a total."""
+    if table == BALANCES.name:
+        return [(_ACCOUNTS, key)]
+    return [(_TOTALS[name], ()) for name in key if isinstance(name, str) and name in _TOTALS]
+
+
+def value(source: Source, row: Columns) -> object | None:
+    """AccountInfo in the layout whose columns are set (``account_info`` the other way), or a total."""
+    if source != _ACCOUNTS:
+        return None if row["amount"] is None else integral(row["amount"])
+    set_columns = {name: integral(row[name]) for name in sorted(_KNOWN) if row[name] is not None}
+    if not set_columns and row["other"] is None:
+        return None
+    info: dict[str, object] = {name: set_columns.pop(name) for name in _COUNTERS if name in set_columns}
+    other = documented(row["other"] or {})
+    if not isinstance(other, dict):
+        raise DecodeError("other is no JSON object")
+    # Fields that this version does not know are all that may be lost: which struct they stood in.
+    return {**info, "data": {**set_columns, **other}}
+
+
+DATASET = Dataset(
+    name="balances",
+    tables=(BALANCES, ISSUANCE),
+    items=(ACCOUNT, *TOTALS),
+    rows=rows,
+    sources=(_ACCOUNTS, *_TOTALS.values()),
+    places=places,
+    value=value,
+)

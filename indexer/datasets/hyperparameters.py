@@ -21,7 +21,7 @@ from indexer.datasets._parameters import (
     switch,
 )
 from indexer.datasets._values import located, snake
-from indexer.datasets.base import Dataset, RuntimeView
+from indexer.datasets.base import Columns, Dataset, Encoded, Key, RuntimeView, Source
 from indexer.errors import DecodeError
 from indexer.model import Block, Change, ItemRef, Row
 from indexer.schema import flag, json, keyed, netuid, number, raw, text
@@ -111,9 +111,43 @@ def _read(parameter: Parameter, value: object) -> tuple[object, object]:
         raise located(parameter.item, error) from None
 
 
+_SOURCES = {
+    (parameter.network, parameter.name): Source(STORED.name, parameter.item, parameter.name)
+    for parameter in (*PARAMETERS, _EXISTS)
+}
+
+
+def places(table: str, key: Key) -> Iterable[tuple[Source, Key]]:
+    """The one item behind a stored parameter; none behind a default, nor behind an unknown name."""
+    if table != STORED.name:
+        return []
+    scope, name = key
+    source = _SOURCES.get((scope == NETWORK, str(name)))
+    return [] if source is None else [(source, () if scope == NETWORK else (scope,))]
+
+
+def value(source: Source, row: Columns) -> object | None:
+    """The bytes the chain stores: each of an item's names keeps them beside its part."""
+    del source
+    if isinstance(row["raw"], bytes):
+        return Encoded(row["raw"])
+    if row["value"] is not None or row["value_json"] is not None:
+        raise DecodeError("a value without the bytes it was read from")
+    return None
+
+
+def of_runtime(runtime: RuntimeView) -> Iterable[Row]:
+    """The defaults that hold while ``runtime`` runs."""
+    return _defaults(runtime, first=True)
+
+
 DATASET = Dataset(
     name="hyperparameters",
     tables=(STORED, DEFAULTS),
     items=tuple(_PARAMETERS_OF),
     rows=rows,
+    sources=tuple(_SOURCES.values()),
+    places=places,
+    value=value,
+    of_runtime=of_runtime,
 )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Index, text
 
-from indexer.datasets._values import blob, located, whole
-from indexer.datasets.base import Dataset, RuntimeView
+from indexer.datasets._values import blob, integral, located, whole
+from indexer.datasets.base import Columns as Stored
+from indexer.datasets.base import Dataset, RuntimeView, Source
 from indexer.errors import DecodeError
 from indexer.model import Block, Change, ItemRef, Row
 from indexer.schema import Keyed, account, integer, keyed, netuid, number, rao
@@ -89,15 +90,25 @@ Columns = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a storage item goes: its table, its key in the table's order, its columns (all None if absent)."""
+    """Where a storage item goes: its table, its key in the table's order, its columns (all None if absent).
+
+    And the way back: ``place`` is the inverse of ``key`` (None: no row with this key tells of the item),
+    ``value`` that of ``columns``.
+    """
 
     table: Keyed
     key: Callable[[Key], Key]
     columns: Callable[[object | None], Columns]
+    place: Callable[[Key], Key | None]
+    value: Callable[[Stored], object | None]
 
 
 def _one(column: str, read: Callable[[object], object]) -> Callable[[object | None], Columns]:
     return lambda value: {column: None if value is None else read(value)}
+
+
+def _number(column: str) -> Callable[[Stored], object | None]:
+    return lambda row: None if row[column] is None else integral(row[column])
 
 
 def _safe_float(value: object | None) -> Columns:
@@ -109,14 +120,18 @@ def _safe_float(value: object | None) -> Columns:
     return {"share_mantissa": whole(value["mantissa"]), "share_exponent": whole(value["exponent"])}
 
 
-def _share_key(key: Key) -> Key:
-    hotkey, coldkey, subnet = key
-    return (subnet, hotkey, coldkey)
+def _float_parts(row: Stored) -> object | None:
+    if row["share_mantissa"] is None and row["share_exponent"] is None:
+        return None
+    return {"mantissa": integral(row["share_mantissa"]), "exponent": integral(row["share_exponent"])}
 
 
-def _pool_key(key: Key) -> Key:
-    hotkey, subnet = key
-    return (subnet, hotkey)
+def _subnet_first(key: Key) -> Key:
+    return (key[-1], *key[:-1])
+
+
+def _subnet_last(key: Key) -> Key:
+    return (*key[1:], key[0])
 
 
 def _root(key: Key) -> Key:
@@ -124,23 +139,43 @@ def _root(key: Key) -> Key:
     return (0, *key)
 
 
+def _rootless(key: Key) -> Key | None:
+    return key[1:] if key[0] == 0 else None
+
+
 def _as_is(key: Key) -> Key:
     return key
 
 
+def _plain(table: Keyed, column: str) -> _Source:
+    return _Source(table, _as_is, _one(column, whole), _as_is, _number(column))
+
+
+def _before_dtao(table: Keyed) -> _Source:
+    return _Source(table, _root, _one("stake", whole), _rootless, _number("stake"))
+
+
+def _per_subnet(table: Keyed, column: str) -> _Source:
+    return _Source(table, _subnet_first, _one(column, whole), _subnet_last, _number(column))
+
+
+def _float(table: Keyed) -> _Source:
+    return _Source(table, _subnet_first, _safe_float, _subnet_last, _float_parts)
+
+
 _SOURCES: Mapping[str, _Source] = {
-    "Stake": _Source(STAKE_SHARES, _root, _one("stake", whole)),
-    "Alpha": _Source(STAKE_SHARES, _share_key, _one("share_bits", whole)),
-    "AlphaV2": _Source(STAKE_SHARES, _share_key, _safe_float),
-    "AlphaShareEpoch": _Source(STAKE_SHARES, _share_key, _one("share_epoch", whole)),
-    "TotalHotkeyStake": _Source(HOTKEY_POOLS, _root, _one("stake", whole)),
-    "TotalHotkeyAlpha": _Source(HOTKEY_POOLS, _pool_key, _one("alpha", whole)),
-    "TotalHotkeyShares": _Source(HOTKEY_POOLS, _pool_key, _one("share_bits", whole)),
-    "TotalHotkeySharesV2": _Source(HOTKEY_POOLS, _pool_key, _safe_float),
-    "AlphaSharePoolEpoch": _Source(HOTKEY_POOLS, _pool_key, _one("pool_epoch", whole)),
-    "Owner": _Source(DELEGATES, _as_is, _one("owner", blob)),
-    "Delegates": _Source(DELEGATES, _as_is, _one("take", whole)),
-    "TotalColdkeyStake": _Source(COLDKEY_STAKES, _as_is, _one("stake", whole)),
+    "Stake": _before_dtao(STAKE_SHARES),
+    "Alpha": _per_subnet(STAKE_SHARES, "share_bits"),
+    "AlphaV2": _float(STAKE_SHARES),
+    "AlphaShareEpoch": _per_subnet(STAKE_SHARES, "share_epoch"),
+    "TotalHotkeyStake": _before_dtao(HOTKEY_POOLS),
+    "TotalHotkeyAlpha": _per_subnet(HOTKEY_POOLS, "alpha"),
+    "TotalHotkeyShares": _per_subnet(HOTKEY_POOLS, "share_bits"),
+    "TotalHotkeySharesV2": _float(HOTKEY_POOLS),
+    "AlphaSharePoolEpoch": _per_subnet(HOTKEY_POOLS, "pool_epoch"),
+    "Owner": _Source(DELEGATES, _as_is, _one("owner", blob), _as_is, lambda row: row["owner"]),
+    "Delegates": _plain(DELEGATES, "take"),
+    "TotalColdkeyStake": _plain(COLDKEY_STAKES, "stake"),
 }
 
 
@@ -155,9 +190,34 @@ def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Itera
             raise located(change.item, error) from None
 
 
+_BACK = {Source(way.table.name, ItemRef("SubtensorModule", item)): way for item, way in _SOURCES.items()}
+_BACK_OF = {
+    table.name: [source for source in _BACK if source.table == table.name]
+    for table in (STAKE_SHARES, HOTKEY_POOLS, DELEGATES, COLDKEY_STAKES)
+}
+
+
+def places(table: str, key: Key) -> Iterable[tuple[Source, Key]]:
+    """Every item that the row may tell of; those of before dTAO only on netuid 0."""
+    for source in _BACK_OF[table]:
+        place = _BACK[source].place(key)
+        if place is not None:
+            yield source, place
+
+
+def value(source: Source, row: Stored) -> object | None:
+    """The item's value out of its columns."""
+    if row.get("netuid", 0) != 0 and row.get("stake") is not None:
+        raise DecodeError("stake of before dTAO stands under netuid 0 only")
+    return _BACK[source].value(row)
+
+
 DATASET = Dataset(
     name="stake",
     tables=(STAKE_SHARES, HOTKEY_POOLS, DELEGATES, COLDKEY_STAKES),
     items=tuple(ItemRef("SubtensorModule", item) for item in _SOURCES),
     rows=rows,
+    sources=tuple(_BACK),
+    places=places,
+    value=value,
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from indexer.datasets._subnet_fields import INFO_FIELDS, POOL_FIELDS, Field
 from indexer.datasets._values import located
-from indexer.datasets.base import Dataset, RuntimeView
+from indexer.datasets.base import Columns, Dataset, Key, RuntimeView, Source
 from indexer.errors import DecodeError
 from indexer.model import Block, Change, Row
 from indexer.schema import Keyed, keyed, netuid
@@ -48,9 +48,25 @@ def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Itera
             raise located(change.item, error) from None
 
 
+_FIELDS = {Source(table.name, field.item): field for table, field in _TARGETS.values()}
+
+
+def places(table: str, key: Key) -> Iterable[tuple[Source, Key]]:
+    """Every item of the table, under the row's netuid."""
+    return [(source, key) for source in _FIELDS if source.table == table]
+
+
+def value(source: Source, row: Columns) -> object | None:
+    """The item's value out of its columns."""
+    return _FIELDS[source].value(row)
+
+
 DATASET = Dataset(
     name="subnets",
     tables=(SUBNET_POOLS, SUBNET_INFO),
     items=tuple(field.item for field in (*POOL_FIELDS, *INFO_FIELDS)),
     rows=rows,
+    sources=tuple(_FIELDS),
+    places=places,
+    value=value,
 )

@@ -33,6 +33,9 @@ NAMES = {
     "indexer_reorg_depth",
     "indexer_restarts_total",
     "indexer_incomplete_blocks_total",
+    "indexer_verified_block",
+    "indexer_verify_differences",
+    "indexer_verify_seconds",
     "indexer_build_info",
 }
 """Dashboards and alerts of others name these: removing one breaks them."""
