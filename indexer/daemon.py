@@ -124,6 +124,7 @@ async def _supervise(
                     group.start_soon(_watch_recovery, run, store, metrics, outage, name="recovery")
                     await run.execute()
                     group.cancel_scope.cancel()
+                outage.over()
                 return
         except (IndexerError, BaseExceptionGroup) as error:
             cause = root_cause(error)

@@ -19,6 +19,8 @@ from indexer.store import Holder, Store, locked_by
 log = structlog.get_logger()
 
 POLL_S = 1.0
+GRACE_S = 2.0
+"""Seconds that the session of a process just killed may take to end: not yet another instance."""
 PING_S = 3.0
 SILENT_S = 20.0
 """Silence after which a standby ends the writer's session: several pings, and less than a hung loop's 30 s."""
@@ -37,16 +39,18 @@ class Leader:
         """Become the writer; a standby waits for its turn. Raises ``WriterLocked`` if it is not our turn."""
         watch = Watch()
         waiting = False
+        grace_until_s = anyio.current_time() + GRACE_S
         while (holder := await store.try_lock()) is not None:
             if holder.session == self._own:
                 log.info("own_session_ended", reason="the server had not noticed that its connection was lost")
                 await store.end_session(holder.session)
             elif not self._standby or self._stopping.is_set():
-                raise locked_by(holder)
+                if anyio.current_time() >= grace_until_s or self._stopping.is_set():
+                    raise locked_by(holder)
             elif await self._silent(store, watch, holder):
                 log.warning("silent_writer_ended", writer=holder.name, silent_s=SILENT_S)
                 await store.end_session(holder.session)
-            if not waiting:
+            if self._standby and not waiting:
                 waiting = True
                 self._metrics.condition("writer", False, "standby: another instance writes")
                 log.info("standby", reason=str(locked_by(holder)))
