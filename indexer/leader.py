@@ -8,6 +8,7 @@ Silence is told by the server's own view of sessions and this process' steady cl
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 
 import anyio
@@ -22,6 +23,7 @@ POLL_S = 1.0
 GRACE_S = 2.0
 """Seconds that the session of a process just killed may take to end: not yet another instance."""
 PING_S = 3.0
+SESSIONS_KEPT = 64
 SILENT_S = 20.0
 """Silence after which a standby ends the writer's session: several pings, and less than a hung loop's 30 s."""
 SLOW_S = 10.0
@@ -33,15 +35,16 @@ class Leader:
 
     def __init__(self, metrics: Metrics, stopping: anyio.Event, *, standby: bool) -> None:
         self._metrics, self._stopping, self._standby = metrics, stopping, standby
-        self._own: tuple[int, datetime | None] | None = None
+        self._own: deque[tuple[int, datetime | None]] = deque(maxlen=SESSIONS_KEPT)
 
     async def take(self, store: Store) -> None:
         """Become the writer; a standby waits for its turn. Raises ``WriterLocked`` if it is not our turn."""
+        self._own.append(await store.session_id())  # before the lock: its answer may never arrive
         watch = Watch()
         waiting = False
         grace_until_s = anyio.current_time() + GRACE_S
         while (holder := await store.try_lock()) is not None:
-            if holder.session == self._own:
+            if holder.session in self._own:
                 log.info("own_session_ended", reason="the server had not noticed that its connection was lost")
                 await store.end_session(holder.session)
             elif not self._standby or self._stopping.is_set():
@@ -56,7 +59,6 @@ class Leader:
                 log.info("standby", reason=str(locked_by(holder)))
             with anyio.move_on_after(POLL_S):
                 await self._stopping.wait()
-        self._own = await store.session_id()
         self._metrics.condition("writer", True)
         if waiting:
             log.info("took_over")

@@ -69,8 +69,9 @@ class Session:
             self._connection.terminate()
 
     @asynccontextmanager
-    async def calls(self, what: str, timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[Connection]:
-        """The connection, for at most ``timeout_s``. Raises ``StoreError`` when that is over or it is lost."""
+    async def calls(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """The connection, for a time (None: ``CALL_TIMEOUT_S``). Raises ``StoreError`` when either is over."""
+        timeout_s = CALL_TIMEOUT_S if timeout_s is None else timeout_s
         async with self._turn:
             if self.lost:
                 raise StoreError(f"{what}: the connection to the database is lost")
@@ -100,7 +101,7 @@ class Session:
         return "the connection was lost" if self._cut else f"the database did not answer within {timeout_s:.0f} s"
 
     @asynccontextmanager
-    async def transaction(self, what: str, timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[Connection]:
+    async def transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
         """The same within one transaction."""
         async with self.calls(what, timeout_s) as connection, connection.transaction():
             yield connection
@@ -113,11 +114,11 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(dsn: str, *, application: str, timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[Session]:
+async def open_session(dsn: str, *, application: str) -> AsyncIterator[Session]:
     """A session with the database at ``dsn``; closed at the end, whatever its state."""
     with mapped_errors("connect to the database"):
         connection: Connection = await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={"application_name": application}
+            dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": application}
         )
     session = Session(connection)
     try:

@@ -27,7 +27,7 @@ from indexer.datasets.base import Dataset
 from indexer.errors import Fatal, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows
 from indexer.scale import ss58_encode
-from indexer.session import CALL_TIMEOUT_S, Connection, Session, open_session
+from indexer.session import Connection, Session, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -94,7 +94,7 @@ class Store:
         self._session.give_up()
 
     @asynccontextmanager
-    async def _transaction(self, what: str, timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[Connection]:
+    async def _transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
         """A transaction of the one writer. Raises ``WriterFenced`` if another has taken over."""
         async with self._session.transaction(what, timeout_s) as connection:
             await self._check_token(connection, what, "FOR SHARE")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from indexer import leader, session, store
+from indexer import leader, migrate, session, store
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
@@ -30,6 +30,9 @@ async def devnode(chain: Chain) -> AsyncIterator[DevNode]:
 def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become tenths: what is tested is that there is an end, not how long it takes."""
     monkeypatch.setattr(session, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(session, "CALL_TIMEOUT_S", 1.5)
+    monkeypatch.setattr(migrate, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(migrate, "CHECK_TIMEOUT_S", 1.5)
     monkeypatch.setattr(store, "PING_TIMEOUT_S", 1.5)
     monkeypatch.setattr(leader, "PING_S", 0.3)
     monkeypatch.setattr(leader, "SLOW_S", 0.5)

@@ -7,10 +7,22 @@ of it, as in a partition of the network.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 CHUNK_BYTES = 65_536
+DELAY_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What becomes of one connection once the client has sent so many bytes."""
+
+    kind: Literal["cut", "stall", "delay"]
+    after_bytes: int
 
 
 class Proxy:
@@ -24,11 +36,10 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._port = 0
-        self.delay_s = 0.0
+        self.fault_of: Callable[[int], Fault | None] = lambda _: None
+        """The fate of the n-th connection, n from 1."""
         self.connections = 0
         """Connections accepted so far."""
-        self.cut_after_bytes: int | None = None
-        """Cut everything once the client has sent so many further bytes."""
 
     @property
     def dsn(self) -> str:
@@ -77,13 +88,14 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        number = self.connections
         try:
             await self._flowing.wait()
             there, out = await asyncio.open_connection(self._target.hostname, self._target.port)
             pair = (writer, out)
             self._pairs.add(pair)
             try:
-                await asyncio.gather(self._pass(reader, out, counted=True), self._pass(there, writer))
+                await asyncio.gather(self._pass(reader, out, self.fault_of(number)), self._pass(there, writer))
             finally:
                 self._pairs.discard(pair)
                 for each in pair:
@@ -93,19 +105,23 @@ class Proxy:
         finally:
             self._tasks.discard(task)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None = None
+    ) -> None:
+        sent = 0
         with suppress(ConnectionError):
             while data := await reader.read(CHUNK_BYTES):
                 await self._flowing.wait()
-                if self.delay_s:
-                    await asyncio.sleep(self.delay_s)
-                if counted and self.cut_after_bytes is not None:
-                    self.cut_after_bytes -= len(data)
-                    if self.cut_after_bytes < 0:
-                        writer.write(data[: self.cut_after_bytes])  # in the middle of a message
+                sent += len(data)
+                if fault is not None and sent > fault.after_bytes:
+                    if fault.kind == "delay":
+                        await asyncio.sleep(DELAY_S)
+                    else:
+                        writer.write(data[: fault.after_bytes - sent])  # in the middle of a message
                         await writer.drain()
-                        self.cut_after_bytes = None
-                        self.cut()
+                        if fault.kind == "stall":
+                            await asyncio.Event().wait()
+                        writer.transport.abort()
                         return
                 writer.write(data)
                 await writer.drain()

@@ -7,21 +7,23 @@ the log; afterwards it goes on by itself and says so.
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import asyncpg
 import pytest
 from conftest import LENGTH
-from proxy import Proxy
+from proxy import Fault, Proxy
 from running import committed, index, wait_for
 from tables import all_rows, assert_equal
 from watched import Watched, watched
 
-from indexer import embedded, session
+from indexer import daemon, embedded, errors, session
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 
@@ -42,30 +44,45 @@ async def assert_undisturbed(dsn: str, another: str, devnode: DevNode) -> None:
     assert_equal(await all_rows(dsn), await all_rows(another))
 
 
-async def lasting(daemon: Watched, seconds: float) -> None:
+async def lasting(line: Watched, seconds: float) -> None:
     """The outage goes on: not ready all the time, alive all the time."""
     with anyio.move_on_after(seconds):
         while True:
-            assert "database" in await daemon.reasons()
-            status, _ = await daemon.get("/healthz")
+            assert "database" in await line.reasons()
+            status, _ = await line.get("/healthz")
             assert status == 200
             await anyio.sleep(0.1)
 
 
-async def test_a_connection_cut_at_any_byte_leaves_no_trace(
-    database: str, another_database: str, chain: Chain, devnode: DevNode
+def fault_of(seed: int, connection: int) -> Fault | None:
+    """What becomes of a connection: by seed and number alone, so that a seed repeats its story."""
+    chance = random.Random(f"{seed} {connection}")
+    kind: Any = chance.choice(["cut", "cut", "cut", "stall", "delay"])
+    if connection == 2:  # the first that writes: not before it has shown that these settings are good
+        return Fault("stall" if kind == "stall" else "cut", int(10 ** chance.uniform(4.5, 5.3)))
+    if not 2 < connection < 14 or chance.random() < 0.15:
+        return None
+    return Fault(kind, int(10 ** chance.uniform(1.5, 5.3)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_connections_cut_and_stalled_at_any_byte_leave_no_trace(
+    database: str,
+    another_database: str,
+    chain: Chain,
+    devnode: DevNode,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
 ) -> None:
+    monkeypatch.setattr(daemon, "backoff", lambda: errors.backoff(0.05, 0.5))
     grow(chain, LENGTH)
     async with Proxy(database) as proxy:
-        async with watched(proxy.dsn, devnode.url, stop=LENGTH, batch=1, workers=1) as daemon:
-            await wait_for(database, 0)
-            for size in (200, 2_000, 9_000, 30_000):
-                proxy.cut_after_bytes = size
-                with anyio.fail_after(20):
-                    while proxy.cut_after_bytes is not None and not daemon.ended.is_set():  # noqa: ASYNC110
-                        await anyio.sleep(0.01)
-            assert len(daemon.events("restart")) == 1, "the same cause is told once a minute"
-        assert proxy.connections >= 8, "each new run makes two"
+        proxy.fault_of = lambda number: fault_of(seed, number)
+        async with watched(
+            proxy.dsn, devnode.url, stop=LENGTH, batch=1 + seed % 4, workers=1 + seed % 3, commit_timeout_s=1.0
+        ) as line:
+            await line.ended.wait()
+        assert line.events("restart")
     await assert_undisturbed(database, another_database, devnode)
 
 
@@ -73,20 +90,20 @@ async def test_a_server_that_refuses_is_tried_with_growing_pauses_and_told_of_on
     database: str, another_database: str, chain: Chain, devnode: DevNode
 ) -> None:
     grow(chain, BEGUN)
-    async with Proxy(database) as proxy, watched(proxy.dsn, devnode.url, stop=LENGTH) as daemon:
+    async with Proxy(database) as proxy, watched(proxy.dsn, devnode.url, stop=LENGTH) as line:
         await wait_for(database, BEGUN)
-        await daemon.until(lambda reasons: not reasons)
+        await line.until(lambda reasons: not reasons)
         await proxy.refuse()
-        await daemon.until(lambda reasons: "database" in reasons)
+        await line.until(lambda reasons: "database" in reasons)
         grow(chain, LENGTH)
-        await lasting(daemon, 4.0)
-        _, metrics = await daemon.get("/metrics")
+        await lasting(line, 4.0)
+        _, metrics = await line.get("/metrics")
         restarts = sum(map(float, re.findall(r'indexer_restarts_total\{cause="StoreError"\} (\S+)', metrics)))
         assert 2 <= restarts <= 7, "a pause of 0.2 s that doubles gives about five tries in four seconds"
-        assert len(daemon.events("restart")) == 1
+        assert len(line.events("restart")) == 1
         await proxy.accept()
         await wait_for(database, LENGTH)
-    assert [line["tries"] >= 2 for line in daemon.events("restored")] == [True]
+    assert [line["tries"] >= 2 for line in line.events("restored")] == [True]
     await assert_undisturbed(database, another_database, devnode)
 
 
@@ -94,17 +111,17 @@ async def test_a_server_that_says_nothing_is_given_up(
     database: str, another_database: str, chain: Chain, devnode: DevNode
 ) -> None:
     grow(chain, BEGUN)
-    async with Proxy(database) as proxy, watched(proxy.dsn, devnode.url, stop=LENGTH, commit_timeout_s=1.0) as daemon:
+    async with Proxy(database) as proxy, watched(proxy.dsn, devnode.url, stop=LENGTH, commit_timeout_s=1.0) as line:
         await wait_for(database, BEGUN)
-        await daemon.until(lambda reasons: not reasons)
+        await line.until(lambda reasons: not reasons)
         proxy.stall()
-        reasons = await daemon.until(lambda reasons: "database" in reasons, within_s=5)
+        reasons = await line.until(lambda reasons: "database" in reasons, within_s=5)
         assert "answer" in reasons["database"]
         grow(chain, LENGTH)
-        await lasting(daemon, 3.0)
+        await lasting(line, 3.0)
         proxy.flow()
         await wait_for(database, LENGTH)
-    assert daemon.events("restored")
+    assert line.events("restored")
     await assert_undisturbed(database, another_database, devnode)
 
 
@@ -121,14 +138,14 @@ async def test_a_session_that_the_server_still_holds_does_not_lock_us_out(
             return await opened(through[0], **options)
 
         monkeypatch.setattr(session.asyncpg, "connect", connect)
-        async with watched(proxy.dsn, devnode.url, stop=LENGTH) as daemon:
+        async with watched(proxy.dsn, devnode.url, stop=LENGTH) as line:
             await wait_for_directly(opened, database, BEGUN)
             proxy.stall()
             through[0] = database
             grow(chain, LENGTH)
             with anyio.fail_after(20):
-                await daemon.ended.wait()
-        assert daemon.events("own_session_ended")
+                await line.ended.wait()
+        assert line.events("own_session_ended")
         monkeypatch.undo()
     await assert_undisturbed(database, another_database, devnode)
 
@@ -148,7 +165,7 @@ async def test_sigterm_while_the_database_hangs_ends_the_daemon_in_time(
     grow(chain, BEGUN)
     async with (
         Proxy(database) as proxy,
-        watched(proxy.dsn, devnode.url, stop=LENGTH, commit_timeout_s=600.0, stop_timeout_s=1.0) as daemon,
+        watched(proxy.dsn, devnode.url, stop=LENGTH, commit_timeout_s=600.0, stop_timeout_s=1.0) as line,
     ):
         await wait_for(database, BEGUN)
         proxy.stall()
@@ -156,7 +173,7 @@ async def test_sigterm_while_the_database_hangs_ends_the_daemon_in_time(
         await anyio.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
         with anyio.fail_after(6):
-            await daemon.ended.wait()
+            await line.ended.wait()
     assert BEGUN <= await committed(database) <= LENGTH
 
 
@@ -164,7 +181,7 @@ async def test_a_full_disk_is_waited_out(database: str, another_database: str, c
     """Not a real one, which needs a file system of its own: a trigger raises what Postgres raises then."""
     admin = await asyncpg.connect(database)
     grow(chain, BEGUN)
-    async with watched(database, devnode.url, stop=LENGTH) as daemon:
+    async with watched(database, devnode.url, stop=LENGTH) as line:
         await wait_for(database, BEGUN)
         await admin.execute(
             "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -172,16 +189,16 @@ async def test_a_full_disk_is_waited_out(database: str, another_database: str, c
         )
         await admin.execute("CREATE TRIGGER no_space BEFORE INSERT ON balance_history EXECUTE FUNCTION full_disk()")
         grow(chain, LENGTH)
-        reasons = await daemon.until(lambda reasons: "database" in reasons)
+        reasons = await line.until(lambda reasons: "database" in reasons)
         assert "disk is full" in reasons["database"]
-        await lasting(daemon, 3.0)
-        assert len(daemon.events("restart")) == 1
-        assert not daemon.events("restored"), "a disk that is full lets us connect, but nothing is restored by that"
+        await lasting(line, 3.0)
+        assert len(line.events("restart")) == 1
+        assert not line.events("restored"), "a disk that is full lets us connect, but nothing is restored by that"
         await admin.execute("DROP TRIGGER no_space ON balance_history")
         await admin.execute("DROP FUNCTION full_disk")
         await wait_for(database, LENGTH)
     await admin.close()
-    assert len(daemon.events("restored")) == 1
+    assert len(line.events("restored")) == 1
     await assert_undisturbed(database, another_database, devnode)
 
 
@@ -191,14 +208,14 @@ async def test_a_table_locked_by_somebody_else_is_waited_for_without_queueing_fo
     monkeypatch.setitem(session.SETTINGS, "lock_timeout", "300ms")
     admin = await asyncpg.connect(database)
     grow(chain, BEGUN)
-    async with watched(database, devnode.url, stop=LENGTH) as daemon:
+    async with watched(database, devnode.url, stop=LENGTH) as line:
         await wait_for(database, BEGUN)
         async with admin.transaction():
             await admin.execute("LOCK TABLE balance_history IN ACCESS EXCLUSIVE MODE")
             grow(chain, LENGTH)
-            reasons = await daemon.until(lambda reasons: "database" in reasons)
+            reasons = await line.until(lambda reasons: "database" in reasons)
             assert "LockNotAvailable" in reasons["database"]
-            await lasting(daemon, 1.0)
+            await lasting(line, 1.0)
         await wait_for(database, LENGTH)
     await admin.close()
     await assert_undisturbed(database, another_database, devnode)
@@ -210,13 +227,13 @@ async def test_a_server_that_is_read_only_after_a_fail_over_is_waited_out(
     admin = await asyncpg.connect(database, server_settings={"application_name": "admin"})
     name = await admin.fetchval("SELECT current_database()")
     grow(chain, BEGUN)
-    async with watched(database, devnode.url, stop=LENGTH) as daemon:
+    async with watched(database, devnode.url, stop=LENGTH) as line:
         await wait_for(database, BEGUN)
         await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         await end_sessions(admin)
         grow(chain, LENGTH)
-        await daemon.until(lambda reasons: "read-only" in reasons.get("database", ""))
-        await lasting(daemon, 1.0)
+        await line.until(lambda reasons: "read-only" in reasons.get("database", ""))
+        await lasting(line, 1.0)
         await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         await wait_for(database, LENGTH)
     await admin.close()
@@ -236,12 +253,12 @@ async def test_sessions_ended_again_and_again_leave_no_trace(
 ) -> None:
     grow(chain, LENGTH)
     admin = await asyncpg.connect(database, server_settings={"application_name": "admin"})
-    async with watched(database, devnode.url, stop=LENGTH, batch=2) as daemon:
+    async with watched(database, devnode.url, stop=LENGTH, batch=2) as line:
         for height in (0, 5, 11, 16, 21):
             await wait_for(database, height)
             await end_sessions(admin)
     await admin.close()
-    assert daemon.events("restart")
+    assert line.events("restart")
     await assert_undisturbed(database, another_database, devnode)
 
 
@@ -251,7 +268,7 @@ async def test_the_embedded_postgres_killed_twice_comes_back_under_the_daemon(
     options = {"fsync": "off", "full_page_writes": "off"}
     grow(chain, BEGUN)
     async with embedded.postgres(data_dir, options=options) as dsn:
-        async with watched(dsn, devnode.url, stop=LENGTH) as daemon:
+        async with watched(dsn, devnode.url, stop=LENGTH) as line:
             for height in (BEGUN, 15):
                 with anyio.fail_after(30):
                     while await committed_if_there(dsn) < height:  # noqa: ASYNC110 - the daemon writes it
@@ -259,7 +276,7 @@ async def test_the_embedded_postgres_killed_twice_comes_back_under_the_daemon(
                 postmaster = int((data_dir / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
                 os.kill(postmaster, signal.SIGKILL)
                 grow(chain, {BEGUN: 15, 15: LENGTH}[height])
-        assert len(daemon.events("restored")) == 2
+        assert len(line.events("restored")) == 2
         await assert_undisturbed(dsn, another_database, devnode)
 
 
