@@ -7,6 +7,7 @@ neither is waited for. It knows no table.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,9 @@ CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 20.0
 """Seconds for a call that is not a large write: far above any, and still soon enough to fail over."""
 CLOSE_TIMEOUT_S = 3.0
+NOTICE_S = 0.2
+"""Seconds in which a call fails by itself once its connection is lost. Cancelled before, it would leave its own error
+to nobody, and asyncio complain of that."""
 
 SETTINGS = {
     # The server gives up a client that is gone without a word within half a minute, and frees its locks.
@@ -107,10 +111,13 @@ class Session:
             yield connection
 
     def _terminated(self, _connection: object) -> None:
-        """The connection is gone. A COPY that waits to write on would not notice."""
+        """The connection is gone. Most calls fail by that; a COPY that waits to write on would not notice."""
         self._cut = self._cut or not self.lost
-        if self._call is not None:
-            self._call.cancel()
+        asyncio.get_running_loop().call_later(NOTICE_S, self._end_call, self._call)
+
+    def _end_call(self, call: anyio.CancelScope | None) -> None:
+        if call is not None and call is self._call:
+            call.cancel()
 
 
 @asynccontextmanager
