@@ -91,7 +91,7 @@ class Session:
                         raise
                     answered = True
             except IndexerError as error:
-                if not scope.cancel_called:
+                if not (scope.cancel_called or self._cut):
                     raise
                 raise StoreError(f"{what}: {self._end(timeout_s)}") from error
             finally:
