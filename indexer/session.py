@@ -1,13 +1,11 @@
 """One session with Postgres in which every call ends: by its answer, by its error, or given up in time.
 
 Owns the connection and the turn to use it. A server that hangs, or a connection that is cut in the
-middle of a COPY (asyncpg would wait for ever to write on), costs a ``StoreError`` and the session;
-neither is waited for. It knows no table.
+middle of a COPY, costs a ``StoreError`` and the session; neither is waited for. It knows no table.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,9 +23,6 @@ CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 20.0
 """Seconds for a call that is not a large write: far above any, and still soon enough to fail over."""
 CLOSE_TIMEOUT_S = 3.0
-NOTICE_S = 0.2
-"""Seconds in which a call fails by itself once its connection is lost. Cancelled before, it would leave its own error
-to nobody, and asyncio complain of that."""
 
 SETTINGS = {
     # The server gives up a client that is gone without a word within half a minute, and frees its locks.
@@ -111,13 +106,7 @@ class Session:
             yield connection
 
     def _terminated(self, _connection: object) -> None:
-        """The connection is gone. Most calls fail by that; a COPY that waits to write on would not notice."""
         self._cut = self._cut or not self.lost
-        asyncio.get_running_loop().call_later(NOTICE_S, self._end_call, self._call)
-
-    def _end_call(self, call: anyio.CancelScope | None) -> None:
-        if call is not None and call is self._call:
-            call.cancel()
 
 
 @asynccontextmanager
@@ -135,7 +124,6 @@ async def open_session(dsn: str, *, application: str) -> AsyncIterator[Session]:
         yield session
     finally:
         with anyio.CancelScope(shield=True):
-            if not session.lost:
-                with suppress(*FOREIGN):
-                    await connection.close(timeout=CLOSE_TIMEOUT_S)
+            with suppress(*FOREIGN):  # returns at once if it was given up
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
             connection.terminate()

@@ -46,7 +46,6 @@ async def test_a_stalled_copy_is_given_up_without_a_word_from_the_server(databas
 
 
 async def test_a_connection_lost_while_a_copy_waits_to_write_is_noticed_at_once(database: str) -> None:
-    """asyncpg itself would wait for ever for the moment to write on."""
     async with Proxy(database) as proxy:
         began_s = time.monotonic()
         async with open_session(proxy.dsn, application="test") as opened, anyio.create_task_group() as group:
