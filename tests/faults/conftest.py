@@ -11,9 +11,6 @@ from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 
-LENGTH = 24
-"""Blocks at the end of a story: past the upgrade at 20."""
-
 
 @pytest.fixture
 def chain() -> Chain:

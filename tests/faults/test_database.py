@@ -17,11 +17,10 @@ from typing import Any
 import anyio
 import asyncpg
 import pytest
-from conftest import LENGTH
 from proxy import Fault, Proxy
 from running import committed, index, wait_for
 from tables import all_rows, assert_equal
-from watched import Watched, watched
+from watched import LENGTH, Watched, watched
 
 from indexer import daemon, embedded, errors, session
 from indexer.devchain.chain import Chain

@@ -7,10 +7,9 @@ import signal
 import anyio
 import asyncpg
 import pytest
-from conftest import LENGTH
 from running import committed, index, running, wait_for
 from tables import all_rows, assert_equal
-from watched import watched
+from watched import LENGTH, watched
 
 from indexer import datasets, leader
 from indexer.devchain.chain import Chain
@@ -56,8 +55,6 @@ async def test_an_old_writer_whose_session_lives_on_cannot_write_after_a_new_one
             await old.write([empty_block(2)], blocks)
         with pytest.raises(WriterFenced):
             await old.rewind(BlockRef(0, bytes(32)), blocks)
-        with pytest.raises(WriterFenced):
-            await old.save_runtime(bytes(32), 1, 1, b"meta")
         with pytest.raises(WriterFenced):
             await old.mark_finalized(BlockRef(1, bytes(32)))
         with pytest.raises(WriterFenced):

@@ -17,6 +17,9 @@ import structlog
 from anyio.abc import TaskGroup
 from running import index
 
+LENGTH = 24
+"""Blocks at the end of a story: past the upgrade at 20."""
+
 
 @dataclass(slots=True)
 class Watched:
