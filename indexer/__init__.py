@@ -24,12 +24,16 @@ The path of the data, readable from the listing of this folder:
 * ``pipeline``  workers, order, batches
 * ``merge``     patches of a run of blocks to whole rows
 * ``statements`` the SQL that keeps a declared table, generated from its declaration
+* ``sqlstate``  what an error of Postgres means to us
+* ``session``   one connection to Postgres in which every call ends in time
 * ``commit``    what one transaction writes
 * ``store``     the database: one writer, cursors, transactions, rewind
+* ``leader``    the one writer: becoming it, standing by for it, staying it
 * ``recover``   the common ancestor; the only road back
 * ``subtrie``   the trie of stored pairs, built from nothing (pure)
 * ``verify``    the tables against the chain, by root and proof; repair
 * ``run``       one run: align, then pipelines until stopped or failed
+* ``outage``    a stretch of failed runs as the log tells it
 * ``daemon``    process life: task groups, signals, restarts, health
 * ``embedded``  a supervised Postgres from a wheel
 * ``devchain``  a simulated chain that speaks the node's RPC

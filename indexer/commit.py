@@ -9,21 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TypeAlias
 
 import anyio.to_thread
-import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 
 from indexer import statements
 from indexer.merge import Key, Patch, Values, merge
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.schema import Keyed, Log
+from indexer.session import Connection
 
 ROWS_PER_STATEMENT = 20_000
 ROWS_MERGED_AT_ONCE = 50_000
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 def by_table(blocks: Iterable[BlockRows]) -> dict[str, list[Patch]]:
@@ -166,16 +163,18 @@ async def repair_table(connection: Connection, table: Keyed | Log, number: int, 
     return _accounts(records, statements.history_columns(table), table.accounts)
 
 
-async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows]) -> None:
-    """Move a dataset's cursor and coverage over ``blocks``."""
+async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows], token: int) -> None:
+    """Move a dataset's cursor and coverage over ``blocks``, as the writer that holds ``token``."""
     first, last = blocks[0], blocks[-1]
     finalized = max((block.ref.number for block in blocks if block.finalized), default=None)
     await connection.execute(
-        "INSERT INTO cursors (dataset, start_block, block_number, block_hash, finalized_block, committed_at) "
-        "VALUES ($1, $2, $3, $4, $5, now()) ON CONFLICT (dataset) DO UPDATE SET "
+        "INSERT INTO cursors "
+        "(dataset, start_block, block_number, block_hash, finalized_block, committed_at, writer_token) "
+        "VALUES ($1, $2, $3, $4, $5, now(), $6) ON CONFLICT (dataset) DO UPDATE SET "
         "block_number = excluded.block_number, block_hash = excluded.block_hash, committed_at = excluded.committed_at, "
+        "writer_token = excluded.writer_token, "
         "finalized_block = coalesce(excluded.finalized_block, cursors.finalized_block)",
-        dataset, first.ref.number, last.ref.number, last.ref.hash, finalized,
+        dataset, first.ref.number, last.ref.number, last.ref.hash, finalized, token,
     )  # fmt: skip
     for start, end, complete in _runs(blocks):
         grown = await connection.execute(

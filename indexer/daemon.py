@@ -17,9 +17,11 @@ from indexer import datasets, embedded, migrate
 from indexer.capture import NodeCache
 from indexer.config import Settings, redact
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, WriterLocked, backoff, root_cause
+from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, StoreError, backoff, root_cause
+from indexer.leader import Leader, keep
 from indexer.metrics import Metrics
 from indexer.node import Node, open_node
+from indexer.outage import Outage
 from indexer.run import Run
 from indexer.store import Store, open_store
 from indexer.verify import patrol
@@ -28,7 +30,8 @@ log = structlog.get_logger()
 
 NODE_CACHE_BYTES = 256 << 20
 FIRST_CONTACT_TRIES = 3
-STANDBY_POLL_S = 2.0
+RECOVERY_POLL_S = 0.25
+RECOVERED_AFTER_S = 5.0
 
 
 @asynccontextmanager
@@ -104,23 +107,29 @@ async def _supervise(
     """Run after run until one ends as wished; the pause between them grows until a run commits something."""
     delays = backoff()
     cache = NodeCache(NODE_CACHE_BYTES)
+    leader = Leader(metrics, stopping, standby=settings.standby)
+    outage = Outage()
     failures = 0
     known_good = False
     while True:
         run: Run | None = None
         try:
             await migrate.upgrade(url)
-            async with open_store(url) as store:
-                metrics.condition("database", True)
-                await _take_lock(settings, store, metrics, stopping)
+            async with open_store(url, commit_timeout_s=settings.commit_timeout_s) as store:
+                if not outage.lasts:
+                    metrics.condition("database", True)
+                await leader.take(store)
                 run = Run(settings, wanted, node, store, cache, metrics, stopping)
                 known_good = known_good or bool(await store.cursors())
                 async with anyio.create_task_group() as group:
+                    group.start_soon(keep, store, metrics, name="writer")
+                    group.start_soon(_watch_recovery, run, store, metrics, outage, name="recovery")
                     if settings.verify_every_blocks:
                         every = settings.verify_every_blocks
                         group.start_soon(patrol, node, url, store, wanted, metrics, every, name="verify")
                     await run.execute()
                     group.cancel_scope.cancel()
+                outage.over()
                 return
         except (IndexerError, BaseExceptionGroup) as error:
             cause = root_cause(error)
@@ -137,13 +146,28 @@ async def _supervise(
             raise _hopeless(cause)
         if run is not None and run.progressed:
             delays = backoff()
-        metrics.condition("database" if not isinstance(cause, NodeError) else "node", False, str(cause))
+        if isinstance(cause, NodeError | StoreError):
+            metrics.condition("node" if isinstance(cause, NodeError) else "database", False, str(cause))
         metrics.restarts.labels(cause=type(cause).__name__).inc()
         delay_s = next(delays)
-        log.warning("restart", cause=type(cause).__name__, reason=str(cause), delay_s=round(delay_s, 2))
+        outage.failed(cause, delay_s)
         with anyio.move_on_after(delay_s):
             await stopping.wait()
             return
+
+
+async def _watch_recovery(run: Run, store: Store, metrics: Metrics, outage: Outage) -> None:
+    """Tell when an outage is over: at the first commit, or once a run that has nothing to write goes on for a while.
+
+    Not earlier: a database whose disk is full lets itself be connected to, and read, and locked.
+    """
+    quiet_s = 0.0
+    while outage.lasts:
+        await anyio.sleep(RECOVERY_POLL_S)
+        quiet_s += RECOVERY_POLL_S if run.aligned else 0.0
+        if store.commits or quiet_s >= RECOVERED_AFTER_S:
+            metrics.condition("database", True)
+            outage.over()
 
 
 def _hopeless(cause: IndexerError) -> Fatal:
@@ -151,25 +175,3 @@ def _hopeless(cause: IndexerError) -> Fatal:
     if isinstance(cause, NodeError):
         return ConfigError(f"{cause}; check --network, or see the indexer at work without a network: make demo")
     return ConfigError(f"{cause}; check --database-url, or leave it out to use the embedded Postgres")
-
-
-async def _take_lock(settings: Settings, store: Store, metrics: Metrics, stopping: anyio.Event) -> None:
-    """Become the writer; a standby waits for its turn."""
-    waiting = False
-    while True:
-        try:
-            await store.lock_writer()
-        except WriterLocked as error:
-            if not settings.standby or stopping.is_set():
-                raise
-            if not waiting:
-                waiting = True
-                metrics.condition("writer", False, "standby: another instance writes")
-                log.info("standby", reason=str(error))
-            with anyio.move_on_after(STANDBY_POLL_S):
-                await stopping.wait()
-        else:
-            metrics.condition("writer", True)
-            if waiting:
-                log.info("took_over")
-            return

@@ -23,8 +23,8 @@ from rich.live import Live
 from rich.table import Table
 
 from indexer import config, daemon, embedded, logs, playground
-from indexer.commit import Connection
 from indexer.errors import ConfigError
+from indexer.session import Connection
 
 REFRESH_S = 0.5
 PLAIN_LINE_EVERY_S = 5.0

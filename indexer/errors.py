@@ -48,6 +48,10 @@ class StoreError(Retryable):
     """Postgres refused or was lost in a way that may pass."""
 
 
+class WriterFenced(Retryable):
+    """Another instance became the writer while this one still thought it was: nothing was written."""
+
+
 class ConfigError(Fatal):
     """Wrong usage or configuration, a database that is not ours, an endpoint that lacks a needed method."""
 

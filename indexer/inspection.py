@@ -25,7 +25,8 @@ from indexer.config import Settings, redact
 from indexer.errors import ConfigError, IndexerError, root_cause
 from indexer.model import BlockRef
 from indexer.node import open_node
-from indexer.store import mapped_errors, open_store
+from indexer.sqlstate import mapped_errors
+from indexer.store import open_store
 
 
 @dataclass(frozen=True, slots=True)

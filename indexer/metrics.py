@@ -62,7 +62,7 @@ class Metrics:
         self.follow, self.ready_lag_s, self.stalled_after_s = follow, ready_lag_s, stalled_after_s
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._started_s = now_s()
-        self._beaten_s = monotonic_s()
+        self._beaten_s = self._told_s = monotonic_s()
         self._committed: tuple[int, float] | None = None
         self._heads: dict[str, int] = {}
         self._conditions: dict[str, str | None] = {"node": "not connected yet", "database": "not connected yet"}
@@ -171,6 +171,7 @@ class Metrics:
 
     def committed(self, number: int, timestamp_s: float) -> None:
         """The last committed block and its own time (Unix seconds); also called on start and after a rewind."""
+        self._told_s = self._monotonic_s()
         self._committed = (number, timestamp_s)
         self.committed_block.set(number)
 
@@ -211,8 +212,12 @@ class Metrics:
             await anyio.sleep(BEAT_S)
 
     def lag_s(self) -> float:
-        """Seconds since the last committed block's time, as of now."""
-        return max(0.0, self._now_s() - (self._committed[1] if self._committed else self._started_s))
+        """Seconds since the last committed block's time, as of now.
+
+        At least the seconds since it was told of: a wall clock that is set back hides no stall.
+        """
+        age_s = self._now_s() - (self._committed[1] if self._committed else self._started_s)
+        return max(age_s, self._monotonic_s() - self._told_s)
 
     def _lag_blocks(self) -> float:
         if self._committed is None or self.follow not in self._heads:

@@ -6,6 +6,7 @@ It never touches a database that holds other things or that a newer version has 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from importlib.resources import files
 from typing import TypeVar
@@ -21,7 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
+from indexer.session import CONNECT_TIMEOUT_S
+from indexer.sqlstate import FOREIGN, meaning
 
+CHECK_TIMEOUT_S = 15.0
+UPGRADE_TIMEOUT_S = 3600.0
+"""Seconds for a migration, which may rewrite large tables, and for waiting until another instance has done it."""
 MIGRATION_LOCK = 0x6274_7369_646D  # "btsidm": one migration at a time per database
 
 T = TypeVar("T")
@@ -38,12 +44,13 @@ async def upgrade(dsn: str) -> None:
     Raises ``ConfigError`` for a database that is not ours, is newer than this code, or does not let us in,
     ``StoreError`` if it cannot be reached.
     """
-    await _run(dsn, _upgrade)
+    if await _run(dsn, _checked_revision, CHECK_TIMEOUT_S) != expected():
+        await _run(dsn, _upgrade, UPGRADE_TIMEOUT_S)
 
 
 async def current(dsn: str) -> str | None:
     """The database's revision, None if it is empty. Raises as ``upgrade`` does."""
-    return await _run(dsn, _checked_revision)
+    return await _run(dsn, _checked_revision, CHECK_TIMEOUT_S)
 
 
 def expected() -> str:
@@ -97,32 +104,42 @@ def _checked_revision(connection: Connection) -> str | None:
     return revision
 
 
-async def _run(dsn: str, work: Callable[[Connection], T]) -> T:
-    """Run ``work`` in one transaction."""
-    engine = engine_for(dsn)
+async def _run(dsn: str, work: Callable[[Connection], T], timeout_s: float) -> T:
+    """Run ``work`` in one transaction; a server that hangs longer loses the connection."""
+    opened: list[asyncpg.Connection[asyncpg.Record]] = []
+
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+        opened.append(connection)
+        return connection
+
+    def give_up() -> None:
+        for connection in opened:
+            connection.terminate()
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    # No cancellation: SQLAlchemy would leave a task behind that waits for the server.
+    timer = asyncio.get_running_loop().call_later(timeout_s, give_up)
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(work)
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+    except (*FOREIGN, ValueError, DBAPIError) as error:
         raise _mapped(error) from error
     finally:
+        timer.cancel()
+        give_up()
         await engine.dispose()
 
 
-_CLOSED_TO_US = (
-    ValueError,  # asyncpg's ClientConfigurationError: the URL itself is wrong
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-)
-_PASSING = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
-
-
 def _mapped(error: Exception) -> IndexerError:
-    """A foreign error as ours, by class; SQLAlchemy carries asyncpg's as the cause of its own."""
+    """A foreign error as ours, by class and code; SQLAlchemy carries asyncpg's as the cause of its own."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, _CLOSED_TO_US):
-        return ConfigError(f"cannot open the database: {cause}")
-    if isinstance(cause, _PASSING):
-        return StoreError(f"cannot reach the database: {cause}")
+    if isinstance(cause, FOREIGN):
+        root = meaning(cause)
+        if issubclass(root, ConfigError):
+            return ConfigError(f"cannot open the database: {cause}")
+        if issubclass(root, StoreError):
+            return StoreError(f"cannot reach the database: {cause or type(cause).__name__}")
+    elif isinstance(cause, ValueError):
+        return ConfigError(f"cannot open the database: {cause}")  # the URL itself is wrong
     return Fatal(f"the database refused a migration: {cause}")

@@ -52,6 +52,8 @@ class Run:
         self._heads = Heads(node, settings.follow, metrics.head)
         self._runtimes = Runtimes(node, store)
         self._active: set[Pipeline] = set()
+        self.aligned = False
+        """Whether database and node answered and agree: from here on it indexes."""
         self.connected = False
         """Whether the node answered at all."""
         self.progressed = False
@@ -64,6 +66,7 @@ class Run:
         await self._runtimes.load()  # after align: a rewind forgets runtimes of blocks that are no more
         await self._heads.look()
         self._metrics.condition("node", True)
+        self.aligned = True
         async with anyio.create_task_group() as group:
             group.start_soon(self._heads.watch, name="heads")
             group.start_soon(self._heads.listen, name="subscription")
@@ -135,7 +138,6 @@ class Run:
                     workers=self._settings.workers,
                     window=self._settings.window,
                     batch=self._settings.batch,
-                    commit_timeout_s=self._settings.commit_timeout_s,
                 )
             )
         return sorted(plans, key=lambda plan: plan.first)
@@ -183,6 +185,7 @@ class Run:
         for pipeline in self._active:
             pipeline.drain()
         await anyio.sleep(self._settings.stop_timeout_s)
+        self._store.give_up()  # a commit is shielded from cancellation, and a hung one would take its time
         raise NodeError(f"blocks in hand did not finish within {self._settings.stop_timeout_s:g} s")
 
     async def _report(self) -> None:

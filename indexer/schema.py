@@ -238,7 +238,24 @@ cursors = Table(
     Column("block_hash", LargeBinary(32), nullable=False, comment="Its hash."),
     Column("finalized_block", BigInteger, nullable=True, comment="Last committed block known to be finalized."),
     Column("committed_at", DateTime(timezone=True), nullable=False, comment="When it was committed."),
+    Column(
+        "writer_token",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Token of the writer that committed it: never above the one in writer.",
+    ),
     comment="How far each dataset is committed; written in the transaction that writes the rows.",
+)
+
+writer = Table(
+    "writer",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, comment="Always true: the table has one row."),
+    Column("token", BigInteger, nullable=False, comment="Raised by each instance that becomes the writer."),
+    Column("holder", Text, nullable=True, comment="application_name and address of the newest writer's session."),
+    Column("since", DateTime(timezone=True), nullable=True, comment="When it became the writer."),
+    comment="Who may write: every transaction of an instance checks here that no newer one has taken over.",
 )
 
 coverage = Table(
@@ -251,4 +268,4 @@ coverage = Table(
     comment="Which ranges of blocks are indexed, and whether they are complete, per dataset.",
 )
 
-CORE = (accounts, runtimes, chain, cursors, coverage)
+CORE = (accounts, runtimes, chain, cursors, coverage, writer)

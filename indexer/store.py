@@ -2,22 +2,20 @@
 
 The only module that runs SQL on the indexed tables. A run of blocks is one transaction: history by
 COPY, current rows, accounts, coverage and the cursor, so a reader sees a block whole or not at all
-and a crash at any moment leaves nothing to repair. Foreign errors are mapped here, by class and
-SQLSTATE, to the three roots.
+and a crash at any moment leaves nothing to repair. Two things keep writers apart: a lock that ends
+with the session, and a token that each new writer raises and every transaction checks, for the case
+that an old one still has a session but no longer the lock.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-import anyio
-import asyncpg
+from datetime import datetime
 
 from indexer.commit import (
     ROWS_PER_STATEMENT,
-    Connection,
     advance,
     by_table,
     keep_runtimes,
@@ -27,29 +25,18 @@ from indexer.commit import (
     write_table,
 )
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, StoreError, WriterLocked, WrongChain
+from indexer.errors import ConfigError, Fatal, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.scale import ss58_encode
+from indexer.session import Connection, Session, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
-
-_PASSING = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what asyncpg raises for a connection that was cut between two statements
-    OSError,
-    TimeoutError,
-)
+COMMIT_TIMEOUT_S = 60.0
+ROWS_PER_SECOND_AT_LEAST = 1_000
+BLOCKS_PER_SECOND_AT_LEAST = 2
+"""A first block may hold a million rows, a rewind thousands of blocks: what their transaction may take grows."""
+PING_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,61 +48,126 @@ class Cursor:
     finalized_block: int | None
 
 
-@contextmanager
-def mapped_errors(what: str) -> Iterator[None]:
-    """Postgres' errors as ours: what may pass is ``StoreError``, what needs a person is ``Fatal``."""
-    try:
-        yield
-    except _PASSING as error:
-        raise StoreError(f"{what}: {type(error).__name__}: {error}") from error
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise ConfigError(f"{what}: {error}") from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise ConfigError(f"{what}: {error}: the role lacks a privilege that the indexer needs") from error
-    except asyncpg.PostgresError as error:
-        raise Fatal(f"{what}: Postgres refuses what should be right ({error.sqlstate}): {error}") from error
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The session that has the writer lock, and what shows whether it is alive."""
+
+    pid: int
+    backend_start: datetime | None
+    name: str
+    waits_for_client: bool
+    """Postgres has nothing to do for it until the client sends or reads."""
+    sign_of_life: tuple[object, ...]
+    """Changes whenever the client does anything."""
+
+    @property
+    def session(self) -> tuple[int, datetime | None]:
+        """What names a session for ever."""
+        return self.pid, self.backend_start
 
 
 class Store:
-    """The writer's connection. Made by ``open_store``; one task at a time uses it, others wait."""
+    """The writer's view of the database. Made by ``open_store``; one task at a time uses it, others wait.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._turn = anyio.Lock()
+    Reading needs no more; whoever writes has to be the writer (``lock_writer``).
+    """
+
+    def __init__(self, session: Session, commit_timeout_s: float) -> None:
+        self._session = session
+        self._commit_timeout_s = commit_timeout_s
+        self._token: int | None = None
         self._known_accounts: set[bytes] = set()
         self._ss58_prefix = 42
+        self.commits = 0
+        """Runs of blocks written."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._session.busy
+
+    def waiting_s(self) -> float:
+        """Seconds for which the database has owed an answer; 0 if it owes none."""
+        return self._session.waiting_s()
+
+    def give_up(self) -> None:
+        """Drop the connection at once; what is not committed is lost, and every call fails."""
+        self._session.give_up()
 
     @asynccontextmanager
-    async def _transaction(self, what: str) -> AsyncIterator[Connection]:
-        async with self._turn:
-            with mapped_errors(what):
-                async with self._connection.transaction():
-                    yield self._connection
+    async def _transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """A transaction of the one writer. Raises ``WriterFenced`` if another has taken over."""
+        async with self._session.transaction(what, timeout_s) as connection:
+            await self._check_token(connection, what, "FOR SHARE")
+            yield connection
+
+    async def _check_token(self, connection: Connection, what: str, lock: str = "") -> None:
+        if self._token is None:
+            raise Fatal(f"{what}: this instance is not the writer")
+        row = await connection.fetchrow(f"SELECT token, holder, since::text FROM writer {lock}")
+        if row is None or row["token"] != self._token:
+            newer = f"{row['holder']} since {row['since']}" if row else "unknown"
+            raise WriterFenced(f"{what}: another instance has become the writer ({newer}); nothing was written")
+
+    async def try_lock(self) -> Holder | None:
+        """Become the one writer: None. Else who is, and nothing has changed."""
+        async with self._session.transaction("take the writer lock") as connection:
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", WRITER_LOCK):
+                self._token = await connection.fetchval(
+                    "UPDATE writer SET token = token + 1, since = now(), holder = "
+                    "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) RETURNING token"
+                )
+                return None
+            row = await connection.fetchrow(
+                "SELECT a.pid, a.backend_start, a.application_name, a.client_addr::text AS address, "
+                "a.wait_event IN ('ClientRead', 'ClientWrite') AS waits, a.state_change, a.query_start, a.xact_start, "
+                "c.bytes_processed "
+                "FROM pg_locks l JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_stat_progress_copy c USING (pid) "
+                "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+                "AND (l.classid::bigint << 32 | l.objid::bigint) = $1",
+                WRITER_LOCK,
+            )
+        if row is None:  # it has gone meanwhile
+            return Holder(0, None, "a session that has just ended", False, ())
+        name = f"{row['application_name']} at {row['address'] or 'this host'} since {row['backend_start']}"
+        signs = (row["state_change"], row["query_start"], row["xact_start"], row["bytes_processed"])
+        return Holder(row["pid"], row["backend_start"], name, bool(row["waits"]), (row["pid"], *signs))
 
     async def lock_writer(self) -> None:
         """Become the one writer. Raises ``WriterLocked``, naming the holder, if another instance is."""
-        async with self._turn:
-            with mapped_errors("take the writer lock"):
-                if await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", WRITER_LOCK):
-                    return
-                holder = await self._connection.fetchrow(
-                    "SELECT a.application_name, a.client_addr::text AS address, a.backend_start::text AS since "
-                    "FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-                    "WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = $1",
-                    WRITER_LOCK,
-                )
-        who = "unknown"
-        if holder:
-            who = f"{holder['application_name']} at {holder['address'] or 'this host'} since {holder['since']}"
-        raise WriterLocked(
-            f"another instance writes to this database ({who}): stop it first, or start this one with --standby to wait"
-        )
+        holder = await self.try_lock()
+        if holder is not None:
+            raise locked_by(holder)
+
+    async def session_id(self) -> tuple[int, datetime | None]:
+        """What names this session among those of the server."""
+        async with self._session.calls("ask for the session") as connection:
+            row = await connection.fetchrow(
+                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+            )
+        assert row is not None
+        return row["pid"], row["backend_start"]
+
+    async def end_session(self, session: tuple[int, datetime | None]) -> None:
+        """Make the server end another session of this role; what it had not committed is rolled back."""
+        async with self._session.calls("end a session") as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2", *session
+            )
+
+    async def ping(self) -> None:
+        """Show the server that we live, see that it does, and that we are still the writer.
+
+        Raises ``StoreError`` or ``WriterFenced``.
+        """
+        async with self._session.calls("ping", PING_TIMEOUT_S) as connection:
+            await self._check_token(connection, "ping")
 
     async def genesis(self) -> bytes | None:
         """Hash of block 0 of the chain this database is bound to; None while it is bound to none."""
-        async with self._turn:
-            with mapped_errors("read the chain"):
-                value = await self._connection.fetchval("SELECT genesis_hash FROM chain")
+        async with self._session.calls("read the chain") as connection:
+            value = await connection.fetchval("SELECT genesis_hash FROM chain")
         return None if value is None else bytes(value)
 
     async def adopt_chain(self, genesis_hash: bytes, name: str, ss58_prefix: int) -> None:
@@ -138,9 +190,8 @@ class Store:
 
     async def cursors(self) -> dict[str, Cursor]:
         """Cursor by dataset, for those that have begun."""
-        async with self._turn:
-            with mapped_errors("read cursors"):
-                rows = await self._connection.fetch("SELECT * FROM cursors")
+        async with self._session.calls("read cursors") as connection:
+            rows = await connection.fetch("SELECT * FROM cursors")
         return {
             row["dataset"]: Cursor(
                 row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
@@ -150,20 +201,14 @@ class Store:
 
     async def block_hash(self, number: int) -> bytes | None:
         """Hash of an indexed block; None if the height is not indexed."""
-        async with self._turn:
-            with mapped_errors("read a block's hash"):
-                value: bytes | None = await self._connection.fetchval(
-                    "SELECT hash FROM blocks WHERE block_number = $1", number
-                )
+        async with self._session.calls("read a block's hash") as connection:
+            value: bytes | None = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", number)
         return value
 
     async def runtimes(self) -> list[tuple[bytes, int, bytes]]:
         """(code hash, first block, metadata) of every runtime met, in order of first block."""
-        async with self._turn:
-            with mapped_errors("read runtimes"):
-                rows = await self._connection.fetch(
-                    "SELECT code_hash, first_block, metadata FROM runtimes ORDER BY first_block"
-                )
+        async with self._session.calls("read runtimes") as connection:
+            rows = await connection.fetch("SELECT code_hash, first_block, metadata FROM runtimes ORDER BY first_block")
         return [(row["code_hash"], row["first_block"], row["metadata"]) for row in rows]
 
     async def write(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
@@ -173,7 +218,10 @@ class Store:
         """
         written: dict[str, int] = {}
         patches = by_table(blocks)
-        async with self._transaction(f"write blocks {blocks[0].ref.number}-{blocks[-1].ref.number}") as connection:
+        what = f"write blocks {blocks[0].ref.number}-{blocks[-1].ref.number}"
+        rows_in_all = sum(len(rows) for rows in patches.values())
+        timeout_s = self._commit_timeout_s + rows_in_all / ROWS_PER_SECOND_AT_LEAST
+        async with self._transaction(what, timeout_s) as connection:
             for dataset in datasets:
                 for table in dataset.tables:
                     rows = patches.get(table.name)
@@ -182,8 +230,9 @@ class Store:
                             connection, table, rows, fresh=blocks[0].bootstrap
                         )
                         await self._write_accounts(connection, accounts)
-                await advance(connection, dataset.name, blocks)
+                await advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
+        self.commits += 1
         return written
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
@@ -203,7 +252,9 @@ class Store:
 
     async def rewind(self, to: BlockRef, datasets: Sequence[Dataset]) -> None:
         """Forget everything above block ``to``: history, the current rows it made, cursors and coverage."""
-        async with self._transaction(f"rewind to block {to.number}") as connection:
+        depth = max((cursor.block.number for cursor in (await self.cursors()).values()), default=to.number) - to.number
+        timeout_s = self._commit_timeout_s + depth / BLOCKS_PER_SECOND_AT_LEAST
+        async with self._transaction(f"rewind to block {to.number}", timeout_s) as connection:
             for dataset in datasets:
                 at = await connection.fetchval("SELECT block_number FROM cursors WHERE dataset = $1", dataset.name)
                 if at is None or at <= to.number:
@@ -254,20 +305,18 @@ class Store:
             )  # fmt: skip
 
 
+def locked_by(holder: Holder) -> WriterLocked:
+    """What to tell when another instance is the writer."""
+    return WriterLocked(
+        f"another instance writes to this database ({holder.name}): stop it first, or start this one with --standby "
+        "to wait"
+    )
+
+
 @asynccontextmanager
 async def open_store(
-    dsn: str, *, application: str = "bittensor-indexer", timeout_s: float = 30.0
+    dsn: str, *, application: str = "bittensor-indexer", commit_timeout_s: float = COMMIT_TIMEOUT_S
 ) -> AsyncIterator[Store]:
-    """A connection to the database at ``dsn``; closed at the end, whatever its state."""
-    with mapped_errors("connect to the database"):
-        connection: Connection = await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={"application_name": application}
-        )
-    try:
-        yield Store(connection)
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5):
-            try:
-                await connection.close(timeout=3)
-            except _PASSING:
-                connection.terminate()
+    """A store on the database at ``dsn``; its connection is closed at the end, whatever its state."""
+    async with open_session(dsn, application=application) as session:
+        yield Store(session, commit_timeout_s)

@@ -16,7 +16,7 @@ from typing import Any
 from indexer.errors import DecodeError, Retryable
 from indexer.link import RpcRefused
 from indexer.scale import ss58_decode
-from indexer.store import mapped_errors
+from indexer.sqlstate import mapped_errors
 from indexer.verify.report import Difference
 from indexer.verify.snapshot import Snapshot
 from indexer.verify.truth import Truth

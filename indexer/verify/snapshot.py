@@ -16,10 +16,11 @@ import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 
 from indexer import statements
-from indexer.commit import Connection
 from indexer.model import BlockRef
 from indexer.schema import Keyed, Log
-from indexer.store import Cursor, mapped_errors
+from indexer.session import Connection
+from indexer.sqlstate import mapped_errors
+from indexer.store import Cursor
 
 ROWS_PER_PART = 2000
 

@@ -92,5 +92,6 @@ async def load_tape(dsn: str, file: Path, metadata: dict[int, Path], batch: int 
     """Write a whole tape in runs of ``batch`` blocks."""
     every = list(block_rows(file, metadata))
     async with open_store(dsn) as store:
+        await store.lock_writer()
         for start in range(0, len(every), batch):
             await store.write(every[start : start + batch], DATASETS)

@@ -1,4 +1,4 @@
-"""The one oracle of all disturbances: every row of every table, without what only the clock decides."""
+"""The one oracle of all disturbances: every row of every table, without what clocks and starts decide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import asyncpg
 
 from indexer import datasets, schema
 
-VOLATILE = frozenset({"committed_at", "started_at"})
+VOLATILE = frozenset({"committed_at", "started_at", "writer_token", "token", "holder", "since"})
 Tables: TypeAlias = dict[str, list[tuple[object, ...]]]
 
 

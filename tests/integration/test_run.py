@@ -203,7 +203,7 @@ async def test_a_second_instance_is_refused_and_a_standby_takes_over(database: s
             group.start_soon(stand_by)
             await anyio.sleep(1)
             assert await committed(database) == -1
-            await leader._connection.close()
+            leader.give_up()
     assert await committed(database) == 3
 
 

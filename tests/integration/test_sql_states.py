@@ -81,6 +81,7 @@ class Chain:
         assert set(by_item) <= {i for dataset in DATASETS for i in dataset.items}
         ref = BlockRef(self._number, block.hash)
         async with open_store(self.dsn) as store:
+            await store.lock_writer()
             await store.write([BlockRows(ref, block.parent_hash, None, False, True, block.bootstrap, rows)], DATASETS)
         self._runtime = runtime
         return self._number

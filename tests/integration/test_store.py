@@ -70,6 +70,7 @@ async def frees(connection: asyncpg.Connection[asyncpg.Record], block: int | Non
 async def test_history_current_rows_cursor_and_coverage_are_written_together(database: str) -> None:
     connection = await asyncpg.connect(database)
     async with open_store(database) as store:
+        await store.lock_writer()
         await store.write(
             [block(0, balance(ALICE, 5)), block(1, balance(BOB, 7)), block(2, balance(ALICE, None))], CHOSEN
         )
@@ -90,6 +91,7 @@ async def test_history_current_rows_cursor_and_coverage_are_written_together(dat
 async def test_a_batch_that_fails_leaves_no_trace(database: str) -> None:
     connection = await asyncpg.connect(database)
     async with open_store(database) as store:
+        await store.lock_writer()
         await store.write([block(0, balance(ALICE, 5))], CHOSEN)
         await connection.execute("ALTER TABLE blocks ADD CONSTRAINT no_two CHECK (block_number <> 2)")
         with pytest.raises(Exception, match="no_two"):
@@ -102,6 +104,7 @@ async def test_a_batch_that_fails_leaves_no_trace(database: str) -> None:
 
 async def test_incomplete_blocks_get_a_range_of_their_own(database: str) -> None:
     async with open_store(database) as store:
+        await store.lock_writer()
         await store.write([block(0), block(1), block(2, complete=False), block(3)], CHOSEN)
         await store.write([block(4)], CHOSEN)
     connection = await asyncpg.connect(database)
@@ -115,6 +118,7 @@ async def test_incomplete_blocks_get_a_range_of_their_own(database: str) -> None
 async def test_rewind_and_write_again_equals_never_having_written_the_fork(database: str) -> None:
     connection = await asyncpg.connect(database)
     async with open_store(database) as store:
+        await store.lock_writer()
         await store.write([block(0, balance(ALICE, 5)), block(1, balance(BOB, 7))], CHOSEN)
         before = await frees(connection)
         await store.write(
@@ -137,6 +141,7 @@ async def test_rewind_and_write_again_equals_never_having_written_the_fork(datab
 
 async def test_finality_is_recorded_only_for_the_block_that_is_indexed(database: str) -> None:
     async with open_store(database) as store:
+        await store.lock_writer()
         await store.write([block(0), block(1, finalized=False), block(2, finalized=False)], CHOSEN)
         await store.mark_finalized(BlockRef(1, hash_of(1, 9)))
         assert (await store.cursors())["blocks"].finalized_block == 0
@@ -155,6 +160,7 @@ async def test_a_second_writer_is_told_who_the_first_one_is(database: str) -> No
 
 async def test_a_database_of_another_chain_is_refused(database: str) -> None:
     async with open_store(database) as store:
+        await store.lock_writer()
         await store.adopt_chain(b"1" * 32, "Bittensor", 42)
         await store.adopt_chain(b"1" * 32, "Bittensor", 42)
         with pytest.raises(WrongChain, match="holds Bittensor"):
@@ -164,6 +170,7 @@ async def test_a_database_of_another_chain_is_refused(database: str) -> None:
 async def test_a_lost_connection_is_retryable(database: str) -> None:
     killer = await asyncpg.connect(database)
     async with open_store(database) as store:
+        await store.lock_writer()
         await killer.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE application_name = 'bittensor-indexer' AND datname = current_database()"

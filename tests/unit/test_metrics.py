@@ -89,6 +89,22 @@ def test_a_block_from_a_clock_ahead_of_ours_is_no_negative_lag(metrics: Metrics,
     assert value(metrics, "indexer_lag_seconds") == 0
 
 
+def test_a_wall_clock_set_back_hides_no_stall_and_one_set_forward_is_no_lasting_lag(clock: Clock) -> None:
+    wall = Clock()
+    metrics = Metrics(now_s=wall, monotonic_s=clock)
+    metrics.committed(7, wall.s - 12)
+    wall.s -= 3600
+    assert value(metrics, "indexer_lag_seconds") == 0
+    clock.s += 600
+    wall.s += 600
+    assert value(metrics, "indexer_lag_seconds") == 600
+    wall.s += 7200
+    assert value(metrics, "indexer_lag_seconds") == 4212
+    wall.s -= 3600
+    metrics.committed(8, wall.s - 12)
+    assert value(metrics, "indexer_lag_seconds") == 12
+
+
 def test_lag_in_blocks_counts_to_the_followed_head(clock: Clock) -> None:
     metrics = Metrics(follow="finalized", now_s=clock, monotonic_s=clock)
     assert math.isnan(value(metrics, "indexer_lag_blocks") or 0)

@@ -1,0 +1,129 @@
+"""One session with Postgres in which every call ends: by its answer, by its error, or given up in time.
+
+Owns the connection and the turn to use it. A server that hangs, or a connection that is cut in the
+middle of a COPY, costs a ``StoreError`` and the session; neither is waited for. It knows no table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias
+
+import anyio
+import asyncpg
+
+from indexer.errors import IndexerError, StoreError
+from indexer.sqlstate import FOREIGN, mapped_errors
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CONNECT_TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 20.0
+"""Seconds for a call that is not a large write: far above any, and still soon enough to fail over."""
+CLOSE_TIMEOUT_S = 3.0
+
+SETTINGS = {
+    # The server gives up a client that is gone without a word within half a minute, and frees its locks.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    # Somebody's DDL holds a table: end this transaction and try again, instead of queueing for ever.
+    "lock_timeout": "15s",
+    # A suspended process must not hold its locks: the transaction is lost anyway. Preparing a whole state for
+    # one table is the longest that we let the server wait within a transaction.
+    "idle_in_transaction_session_timeout": "120s",
+}
+
+
+class Session:
+    """A connection whose calls are bounded. Made by ``open_session``; one task at a time calls, others wait."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._turn = anyio.Lock()
+        self._call: anyio.CancelScope | None = None
+        self._since_s: float | None = None
+        self._cut = False
+        self.lost = False
+        """True once it was given up: every further call raises ``StoreError``."""
+        connection.add_termination_listener(self._terminated)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._since_s is not None
+
+    def waiting_s(self) -> float:
+        """Seconds since the present call began; 0 if there is none."""
+        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
+
+    def give_up(self) -> None:
+        """Drop the connection without waiting for the server; a call under way fails with ``StoreError``."""
+        self.lost = True
+        if self._call is not None:
+            self._call.cancel()  # its end drops the connection
+        else:
+            self._connection.terminate()
+
+    @asynccontextmanager
+    async def calls(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """The connection, for a time (None: ``CALL_TIMEOUT_S``). Raises ``StoreError`` when either is over."""
+        timeout_s = CALL_TIMEOUT_S if timeout_s is None else timeout_s
+        async with self._turn:
+            if self.lost:
+                raise StoreError(f"{what}: the connection to the database is lost")
+            answered = False
+            scope = anyio.CancelScope(deadline=anyio.current_time() + timeout_s)
+            try:
+                with scope, mapped_errors(what):
+                    self._call, self._since_s = scope, time.monotonic()
+                    try:
+                        yield self._connection
+                    except anyio.get_cancelled_exc_class():
+                        self.lost = True  # nobody knows what the server has done by now
+                        raise
+                    answered = True
+            except IndexerError as error:
+                if not (scope.cancel_called or self._cut):
+                    raise
+                raise StoreError(f"{what}: {self._end(timeout_s)}") from error
+            finally:
+                self._call = self._since_s = None
+                if self.lost or scope.cancel_called or self._connection.is_closed():
+                    self.give_up()
+            if not answered:
+                raise StoreError(f"{what}: {self._end(timeout_s)}")
+
+    def _end(self, timeout_s: float) -> str:
+        return "the connection was lost" if self._cut else f"the database did not answer within {timeout_s:.0f} s"
+
+    @asynccontextmanager
+    async def transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """The same within one transaction."""
+        async with self.calls(what, timeout_s) as connection, connection.transaction():
+            yield connection
+
+    def _terminated(self, _connection: object) -> None:
+        self._cut = self._cut or not self.lost
+
+
+@asynccontextmanager
+async def open_session(dsn: str, *, application: str) -> AsyncIterator[Session]:
+    """A session with the database at ``dsn``; closed at the end, whatever its state."""
+    with mapped_errors("connect to the database"):
+        connection: Connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": application}
+        )
+    session = Session(connection)
+    try:
+        async with session.calls("set up the session") as ready:
+            for name, value in SETTINGS.items():
+                await ready.execute("SELECT set_config($1, $2, false)", name, value)
+        yield session
+    finally:
+        with anyio.CancelScope(shield=True):
+            with suppress(*FOREIGN):  # returns at once if it was given up
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
+            connection.terminate()
