@@ -18,6 +18,7 @@ The path of the data, readable from the listing of this folder:
 * ``node``      the chain's JSON-RPC methods over the pool: checked headers and proofs
 * ``heads``     from "there is a head" to gap-free heights
 * ``capture``   the changed keys of one block, proven against its state root
+* ``fallback``  likely changes and full scans, where no endpoint serves proofs
 * ``runtimes``  one decoder set per runtime code, from the database or the node
 * ``decode``    raw changes to typed changes, with the runtime that executed the block
 * ``datasets``  one file per kind of data: tables, storage items, pure row function
@@ -27,11 +28,13 @@ The path of the data, readable from the listing of this folder:
 * ``sqlstate``  what an error of Postgres means to us
 * ``session``   one connection to Postgres in which every call ends in time
 * ``commit``    what one transaction writes
+* ``coverage``  what it says of which blocks are indexed: cursors, ranges, holes
 * ``store``     the database: one writer, cursors, transactions, rewind
 * ``leader``    the one writer: becoming it, standing by for it, staying it
 * ``recover``   the common ancestor; the only road back
 * ``subtrie``   the trie of stored pairs, built from nothing (pure)
 * ``verify``    the tables against the chain, by root and proof; repair
+* ``heal``      state the nodes have dropped, holes that can be filled in again
 * ``run``       one run: align, then pipelines until stopped or failed
 * ``outage``    a stretch of failed runs as the log tells it
 * ``daemon``    process life: task groups, signals, restarts, health

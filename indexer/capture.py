@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import anyio
 from xxhash import xxh64_intdigest
 
-from indexer.errors import Fatal
+from indexer.errors import Fatal, NodeError
 from indexer.link import RpcRefused
 from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
 from indexer.node import METHOD_NOT_FOUND, Check, Node
@@ -125,7 +125,7 @@ async def capture(
     ``predicted`` keys are asked for in the first call: a good guess saves calls, a bad one costs a
     few bytes, neither changes the result. ``progress`` is told the number of nodes read so far.
     Raises ``ProofError`` if an endpoint's nodes do not lead to the state root, ``NodeError`` if no
-    endpoint can answer, ``Fatal`` if none serves read proofs.
+    endpoint can answer, or serves read proofs.
     """
     before = parent or header
     old_root = None if bootstrap or parent is None else parent.state_root
@@ -217,8 +217,8 @@ async def _proof(node: Node, keys: list[bytes], header: Header, check: Check) ->
         return (await node.read_proof(keys, header.ref.hash, check))[0]
     except RpcRefused as refusal:
         if refusal.code == METHOD_NOT_FOUND:
-            raise Fatal(
-                f"{refusal.endpoint} does not serve state_getReadProof, without which completeness cannot be proven: "
-                "use another endpoint or a node of your own"
+            # The next run finds out whether another endpoint does, or goes on without: see ``fallback``.
+            raise NodeError(
+                f"{refusal.endpoint} does not serve state_getReadProof, without which completeness cannot be proven"
             ) from refusal
         raise

@@ -7,15 +7,15 @@ was given. History and logs go in by COPY, which is several times faster than an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import anyio.to_thread
 from sqlalchemy.dialects.postgresql import JSONB
 
 from indexer import statements
-from indexer.merge import Key, Patch, Values, merge
-from indexer.model import BlockRef, BlockRows, Row
+from indexer.merge import Key, Merged, Patch, Values, merge
+from indexer.model import BlockRows, Row
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
 
@@ -33,43 +33,90 @@ def by_table(blocks: Iterable[BlockRows]) -> dict[str, list[Patch]]:
 
 
 async def write_table(
-    connection: Connection, table: Keyed | Log, patches: list[Patch], *, fresh: bool
+    connection: Connection, table: Keyed | Log, patches: list[Patch], *, anew: int | None
 ) -> tuple[set[bytes], int]:
     """Write one table's rows; returns the accounts that occur in them and the number of rows appended.
 
-    ``fresh`` says that the table is empty, as it is before a bootstrap.
+    ``anew`` is a block whose rows are the whole table: what is stored and not among them ends there.
     """
-    if isinstance(table, Keyed):
-        return await _write_keyed(connection, table, patches, fresh)
-    return await _write_log(connection, table, patches)
-
-
-async def _write_keyed(
-    connection: Connection, table: Keyed, patches: list[Patch], fresh: bool
-) -> tuple[set[bytes], int]:
-    """Append a keyed table's history and bring its current rows up to date."""
-    base: dict[Key, Values] = {}
-    width = len(table.keys)
-    for part in [] if fresh else _parts(list({row.key for _, row in patches})):
-        found = await connection.fetch(statements.select_current(table.name, table), *_arrays(part, width))
-        base.update((tuple(record)[:width], _comparable(table, tuple(record)[width:])) for record in found)
-    comparable = [(number, _comparable_row(table, row)) for number, row in patches]
-    if len(patches) > ROWS_MERGED_AT_ONCE:
-        merged = await anyio.to_thread.run_sync(merge, table, base, comparable)  # seconds of work: the loop must turn
+    if isinstance(table, Log):
+        return await _write_log(connection, table, patches)
+    is_empty = False
+    if anew is None:
+        merged = await _merged(connection, table, patches, statements.select_current(table.name, table))
     else:
-        merged = merge(table, base, comparable)
+        found = await connection.fetch(statements.select_all(table.name, table))
+        merged = await _merge(table, dict(_stored(table, found)), patches, anew)
+        is_empty = not found
+    accounts = await _append(connection, table, merged)
     columns = statements.current_columns(table)
-    await connection.copy_records_to_table(
-        table.history.name, records=merged.history, columns=statements.history_columns(table)
-    )
-    if fresh:
+    if is_empty:
         await connection.copy_records_to_table(table.name, records=merged.current, columns=columns)
-    else:
-        for part in _parts(merged.gone):
-            await connection.execute(statements.delete_current(table.name, table), *_arrays(part, width))
-        for part in _parts(merged.current):
-            await connection.execute(statements.upsert_current(table.name, table), *_arrays(part, len(columns)))
-    return _accounts(merged.history, statements.history_columns(table), table.accounts), len(merged.history)
+        return accounts, len(merged.history)
+    for part in _parts(merged.gone):
+        await connection.execute(statements.delete_current(table.name, table), *_arrays(part, len(table.keys)))
+    for part in _parts(merged.current):
+        await connection.execute(statements.upsert_current(table.name, table), *_arrays(part, len(columns)))
+    return accounts, len(merged.history)
+
+
+async def write_past(
+    connection: Connection, table: Keyed | Log, patches: list[Patch], first: int
+) -> tuple[set[bytes], int]:
+    """Append to a table what happened in blocks before its last ones, from block ``first`` on; as ``write_table``.
+
+    Current rows are left alone: see ``join_past``.
+    """
+    if isinstance(table, Log):
+        return await _write_log(connection, table, patches)
+    merged = await _merged(connection, table, patches, statements.select_before(table), first)
+    return await _append(connection, table, merged), len(merged.history)
+
+
+async def join_past(connection: Connection, table: Keyed | Log, after: int, stale: Sequence[Key]) -> None:
+    """Bring current rows in line with a history that was filled in above block ``after``; ``stale`` keys too."""
+    if isinstance(table, Keyed):
+        await _rebuild(connection, table, list({*stale, *await _touched(connection, table, after)}))
+
+
+async def forget_block(connection: Connection, table: Keyed | Log, number: int) -> list[Key]:
+    """Delete what a history or log says of block ``number``, to be written anew; returns the keys it named."""
+    history, keys = (table.table, ("block_number",)) if isinstance(table, Log) else (table.history, table.keys)
+    return [tuple(record) for record in await connection.fetch(statements.delete_at(history, keys), number)]
+
+
+async def _merged(
+    connection: Connection, table: Keyed, patches: list[Patch], select: str, *arguments: object
+) -> Merged:
+    """The patches on the rows that ``select`` finds for their keys."""
+    base: dict[Key, Values] = {}
+    for part in _parts(list({row.key for _, row in patches})):
+        found = await connection.fetch(select, *arguments, *_arrays(part, len(table.keys)))
+        base.update(_stored(table, found))
+    return await _merge(table, base, patches)
+
+
+async def _merge(table: Keyed, base: Mapping[Key, Values], patches: list[Patch], anew: int | None = None) -> Merged:
+    """``merge``, in a thread if it takes seconds: the loop must turn."""
+    comparable = [(number, _comparable_row(table, row)) for number, row in patches]
+    if len(patches) + len(base) <= ROWS_MERGED_AT_ONCE:
+        return merge(table, base, comparable, anew=anew)
+    return await anyio.to_thread.run_sync(lambda: merge(table, base, comparable, anew=anew))
+
+
+def _stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Key, Values]]:
+    """Key and values of stored rows, in the form patches have."""
+    width = len(table.keys)
+    for record in found:
+        row = tuple(record)
+        yield row[:width], _comparable(table, row[width:])
+
+
+async def _append(connection: Connection, table: Keyed, merged: Merged) -> set[bytes]:
+    """Append history rows; returns the accounts in them."""
+    columns = statements.history_columns(table)
+    await connection.copy_records_to_table(table.history.name, records=merged.history, columns=columns)
+    return _accounts(merged.history, columns, table.accounts)
 
 
 async def _write_log(connection: Connection, table: Log, patches: list[Patch]) -> tuple[set[bytes], int]:
@@ -119,8 +166,18 @@ async def rewind_table(connection: Connection, table: Keyed | Log, to: int) -> N
     if isinstance(table, Log):
         await connection.execute(statements.delete_above(table.table), to)
         return
-    touched = [tuple(record) for record in await connection.fetch(statements.touched_since(table), to)]
+    touched = await _touched(connection, table, to)
     await connection.execute(statements.delete_above(table.history), to)
+    await _rebuild(connection, table, touched)
+
+
+async def _touched(connection: Connection, table: Keyed, since: int) -> list[Key]:
+    """Keys with a change above block ``since``."""
+    return [tuple(record) for record in await connection.fetch(statements.touched_since(table), since)]
+
+
+async def _rebuild(connection: Connection, table: Keyed, touched: Sequence[Key]) -> None:
+    """Make the current rows of some keys what the latest row of their history says."""
     for part in _parts(touched):
         arrays = _arrays(part, len(table.keys))
         await connection.execute(statements.delete_current(table.name, table), *arrays)
@@ -156,36 +213,8 @@ async def repair_table(connection: Connection, table: Keyed | Log, number: int, 
     await connection.copy_records_to_table(
         table.history.name, records=records, columns=statements.history_columns(table)
     )
-    for part in _parts(list(wanted)):
-        arrays = _arrays(part, width)
-        await connection.execute(statements.delete_current(table.name, table), *arrays)
-        await connection.execute(statements.rebuild_current(table), *arrays)
+    await _rebuild(connection, table, list(wanted))
     return _accounts(records, statements.history_columns(table), table.accounts)
-
-
-async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows], token: int) -> None:
-    """Move a dataset's cursor and coverage over ``blocks``, as the writer that holds ``token``."""
-    first, last = blocks[0], blocks[-1]
-    finalized = max((block.ref.number for block in blocks if block.finalized), default=None)
-    await connection.execute(
-        "INSERT INTO cursors "
-        "(dataset, start_block, block_number, block_hash, finalized_block, committed_at, writer_token) "
-        "VALUES ($1, $2, $3, $4, $5, now(), $6) ON CONFLICT (dataset) DO UPDATE SET "
-        "block_number = excluded.block_number, block_hash = excluded.block_hash, committed_at = excluded.committed_at, "
-        "writer_token = excluded.writer_token, "
-        "finalized_block = coalesce(excluded.finalized_block, cursors.finalized_block)",
-        dataset, first.ref.number, last.ref.number, last.ref.hash, finalized, token,
-    )  # fmt: skip
-    for start, end, complete in _runs(blocks):
-        grown = await connection.execute(
-            "UPDATE coverage SET last_block = $3 WHERE dataset = $1 AND last_block = $2 - 1 AND complete = $4",
-            dataset, start, end, complete,
-        )  # fmt: skip
-        if grown == "UPDATE 0":
-            await connection.execute(
-                "INSERT INTO coverage (dataset, first_block, last_block, complete) VALUES ($1, $2, $3, $4)",
-                dataset, start, end, complete,
-            )  # fmt: skip
 
 
 async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> None:
@@ -200,15 +229,6 @@ async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> 
             )  # fmt: skip
 
 
-def _runs(blocks: Sequence[BlockRows]) -> Iterator[tuple[int, int, bool]]:
-    """(first, last, complete) of each stretch of blocks with the same completeness."""
-    start = 0
-    for at in range(1, len(blocks) + 1):
-        if at == len(blocks) or blocks[at].complete != blocks[start].complete:
-            yield blocks[start].ref.number, blocks[at - 1].ref.number, blocks[start].complete
-            start = at
-
-
 def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         yield rows[start : start + ROWS_PER_STATEMENT]
@@ -217,15 +237,3 @@ def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object
 def _arrays(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
     """Rows as one array per column."""
     return [[row[at] for row in rows] for at in range(width)]
-
-
-async def rewind_cursor(connection: Connection, dataset: str, to: BlockRef) -> None:
-    """Move a dataset's cursor and coverage back to block ``to``."""
-    await connection.execute(
-        "UPDATE cursors SET block_number = $2, block_hash = $3, committed_at = now() WHERE dataset = $1",
-        dataset, to.number, to.hash,
-    )  # fmt: skip
-    await connection.execute("DELETE FROM coverage WHERE dataset = $1 AND first_block > $2", dataset, to.number)
-    await connection.execute(
-        "UPDATE coverage SET last_block = $2 WHERE dataset = $1 AND last_block > $2", dataset, to.number
-    )

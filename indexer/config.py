@@ -138,6 +138,12 @@ class Settings(BaseSettings):
     batch: int = Field(
         200, ge=1, le=10_000, description="Blocks per transaction while catching up; at the head it is one."
     )
+    scan_every_blocks: int = Field(
+        300,
+        ge=1,
+        description="Blocks between two full reads of the state where no endpoint serves read proofs; "
+        "blocks between are incomplete.",
+    )
     standby: bool = Field(
         False, description="If another instance writes to this database, wait to take over instead of exiting with 4."
     )

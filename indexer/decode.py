@@ -1,4 +1,4 @@
-"""Raw changes to typed ones, with the runtime that executed the block.
+"""Raw changes to typed ones, with the runtime that executed the block, and on to rows.
 
 Pure. Block N is decoded with the runtime found in the state of N-1, for that one executed it. An
 item that this runtime no longer lists keeps the last type it had: the chain has let items leave
@@ -7,12 +7,14 @@ the metadata while their rows still decided stakes (spec 473).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.capture import EVENTS
+from indexer.coverage import NOT_PROVEN, SCANNED
+from indexer.datasets.base import Dataset
 from indexer.errors import DecodeError
-from indexer.model import Block, Captured, Change, HashedValue, ItemRef
+from indexer.model import Block, Captured, Change, HashedValue, ItemRef, Row
 from indexer.scale import Runtime, StorageItem
 
 
@@ -56,6 +58,7 @@ def decode(
             changes.setdefault(item, []).append(Change(item, kind.split_key(key), value, raw))
         except DecodeError as error:
             error.where = f"block {number}: {item} under key 0x{key.hex()} (runtime {runtime.spec_version}):"
+            error.item, error.raw = str(item), raw or b""
             raise
     block = Block(
         number=number,
@@ -66,7 +69,7 @@ def decode(
         digest=captured.header.digest,
         spec_version=runtime.spec_version,
         extrinsic_count=_extrinsic_count(captured, runtime),
-        complete=not untyped,
+        complete=captured.proven and not untyped,
         bootstrap=captured.bootstrap,
         runtime_changed=captured.runtime_changed,
         reads=_values(captured, captured.reads, runtime),
@@ -87,6 +90,7 @@ def _values(
             values[item] = runtime.default(item) if raw is None else kind.decode(raw)
         except DecodeError as error:
             error.where = f"block {captured.header.ref.number}: {item} (runtime {runtime.spec_version}):"
+            error.item, error.raw = str(item), raw or b""
             raise
     return values
 
@@ -100,5 +104,31 @@ def _extrinsic_count(captured: Captured, runtime: Runtime) -> int:
         events = runtime.decode_events(raw)
     except DecodeError as error:
         error.where = f"block {captured.header.ref.number}: {EVENTS} (runtime {runtime.spec_version}):"
+        error.item, error.raw = str(EVENTS), raw
         raise
     return 1 + max((event.extrinsic_index for event in events if event.extrinsic_index is not None), default=-1)
+
+
+def rows_of(dataset: Dataset, block: Block, changes: Mapping[ItemRef, Sequence[Change]], runtime: Runtime) -> list[Row]:
+    """What a block gives to a dataset. Raises ``DecodeError`` naming block, item, key and bytes."""
+    own = [change for item in dataset.items for change in changes.get(item, ())]
+    try:
+        return list(dataset.rows(block, own, runtime))
+    except DecodeError as error:
+        error.where = f"block {block.number}: {error.where}"
+        for change in own:
+            try:
+                list(dataset.rows(block, [change], runtime))
+            except DecodeError:
+                error.item, error.raw = str(change.item), change.raw or b""
+                break
+        raise
+
+
+def doubt(captured: Captured, decoded: Decoded) -> str | None:
+    """What speaks against a block, for people."""
+    if decoded.untyped:
+        return f"no known runtime tells the type of {', '.join(sorted(map(str, decoded.untyped)))}"
+    if captured.proven:
+        return None
+    return SCANNED if captured.bootstrap else NOT_PROVEN

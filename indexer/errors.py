@@ -18,6 +18,10 @@ EXIT_LOCKED = 4
 EXIT_UNDECODABLE = 5
 
 
+RAW_SHOWN = 64
+"""Bytes of an undecodable value that a message shows."""
+
+
 class IndexerError(Exception):
     """Base of every error raised on purpose; its text is one line a person can act on."""
 
@@ -80,13 +84,18 @@ class DecodeError(Fatal):
     """Bytes do not fit their type: truncated, trailing, an unknown variant or an absurd length.
 
     ``path`` is the type path from the outermost type inwards, ``offset`` the byte where it failed;
-    ``where`` is filled in by whoever knows the block, pallet and item.
+    ``where`` is filled in by whoever knows the block, pallet and item; so are ``item``, the storage item
+    as ``Pallet.Item``, ``raw``, the bytes, ``block``, the height, and ``datasets``, the names of those that
+    cannot go on without.
     """
 
     exit_code = EXIT_UNDECODABLE
 
     def __init__(self, problem: str, *, path: str = "", offset: int | None = None, where: str = "") -> None:
         self.problem, self.path, self.offset, self.where = problem, path, offset, where
+        self.item, self.raw = "", b""
+        self.block: int | None = None
+        self.datasets: tuple[str, ...] = ()
         super().__init__(problem)
 
     def __str__(self) -> str:
@@ -95,6 +104,8 @@ class DecodeError(Fatal):
             parts.append(f"in {self.path}")
         if self.offset is not None:
             parts.append(f"at byte {self.offset}")
+        if self.raw:
+            parts.append(f"of 0x{self.raw[:RAW_SHOWN].hex()}{'…' if len(self.raw) > RAW_SHOWN else ''}")
         return " ".join(part for part in parts if part)
 
 

@@ -43,6 +43,8 @@ class DatasetStatus:
     incomplete_blocks: int
     ranges: tuple[tuple[int, int, bool], ...]
     """(first block, last block, complete)."""
+    gaps: tuple[tuple[int, int, str], ...]
+    """(first block, last block, why they are missing or not complete)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ async def _status(connection: asyncpg.Connection[asyncpg.Record]) -> Status:
         chain = await connection.fetchrow("SELECT name, genesis_hash FROM chain")
         cursors = await connection.fetch("SELECT * FROM cursors ORDER BY dataset")
         coverage = await connection.fetch("SELECT * FROM coverage ORDER BY dataset, first_block")
+        gaps = await connection.fetch("SELECT * FROM gaps ORDER BY dataset, first_block")
         last = await connection.fetchrow(
             "SELECT timestamp, spec_version FROM blocks ORDER BY block_number DESC LIMIT 1"
         )
@@ -122,6 +125,11 @@ async def _status(connection: asyncpg.Connection[asyncpg.Record]) -> Status:
                 complete_blocks=sum(end - start + 1 for start, end, complete in ranges if complete),
                 incomplete_blocks=sum(end - start + 1 for start, end, complete in ranges if not complete),
                 ranges=ranges,
+                gaps=tuple(
+                    (row["first_block"], row["last_block"], row["reason"])
+                    for row in gaps
+                    if row["dataset"] == cursor["dataset"]
+                ),
             )
         )
     time = last["timestamp"] if last else None
@@ -154,6 +162,13 @@ def as_table(report: Status) -> Table:
             row.dataset, str(row.committed_block), str(row.finalized_block or "-"),
             str(row.complete_blocks), str(row.incomplete_blocks), ranges,
         )  # fmt: skip
+    reasons: dict[str, list[str]] = {}
+    for row in report.datasets:
+        for start, end, reason in row.gaps:
+            reasons.setdefault(f"{start}-{end}: {reason}", []).append(row.dataset)
+    if reasons:
+        table.caption = "\n".join(f"gap {gap} ({', '.join(names)})" for gap, names in reasons.items())
+        table.caption_justify = "left"
     return table
 
 

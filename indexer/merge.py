@@ -26,17 +26,18 @@ class Merged:
     history: list[tuple[object, ...]]
     """(key…, block_number, value…, exists), in the order of ``statements.history_columns``."""
     current: list[tuple[object, ...]]
-    """Rows that exist after the run: (key…, block_number, value…)."""
+    """Changed rows that exist after the run: (key…, block_number, value…)."""
     gone: list[Key]
-    """Keys that no longer exist after the run."""
+    """Changed keys that no longer exist after the run."""
 
 
-def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) -> Merged:
+def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *, anew: int | None = None) -> Merged:
     """Apply ``patches``, in block order, to the rows in ``base``: the current row of every key they
     name, where there is one.
 
     A key has one history row per block, whatever the number of patches, and none for a block that
-    leaves it as it was.
+    leaves it as it was. ``anew`` is a block whose patches are the whole table: nothing is carried over
+    from ``base``, which then holds every row there is, and keys that the patches do not name end there.
     """
     columns = table.values
     position = {name: at for at, name in enumerate(columns)}
@@ -44,6 +45,9 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch]) ->
     state: dict[Key, Values] = {}
     before: dict[tuple[Key, int], Values] = {}
     after: dict[tuple[Key, int], Values] = {}
+    if anew is not None:
+        for key, values in base.items():
+            before[key, anew], after[key, anew], state[key] = values, nothing, nothing
     for number, row in patches:
         key = row.key
         known = state.get(key) or base.get(key, nothing)

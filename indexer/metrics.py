@@ -158,6 +158,12 @@ class Metrics:
         self.verify_seconds = Gauge(
             "indexer_verify_seconds", "Seconds that the last comparison took.", registry=registry
         )
+        self.undecodable = Gauge(
+            "indexer_undecodable",
+            "Block at which a dataset stopped, since it cannot be decoded; raw: the first bytes.",
+            ["dataset", "item", "raw"],
+            registry=registry,
+        )
         build = Gauge("indexer_build_info", "Always 1; the labels tell.", ["version", "python"], registry=registry)
         build.labels(version=__version__, python=platform.python_version()).set(1)
         self.lag_seconds.set_function(self.lag_s)
@@ -180,6 +186,18 @@ class Metrics:
         self.verify_differences.set(differences)
         self.verify_seconds.set(seconds)
         self.verified_block.set(number)
+
+    def stopped(self, dataset: str, block: int, item: str, raw: str, reason: str) -> None:
+        """A dataset cannot go on at ``block``: the data are not current, so readiness is lost."""
+        self.undecodable.labels(dataset=dataset, item=item, raw=raw).set(block)
+        self.condition(f"dataset {dataset}", False, reason)
+
+    def decodable(self, dataset: str) -> None:
+        """A dataset goes on, or tries to."""
+        for labels in [one.labels for one in next(iter(self.undecodable.collect())).samples]:
+            if labels["dataset"] == dataset:
+                self.undecodable.remove(labels["dataset"], labels["item"], labels["raw"])
+        self.condition(f"dataset {dataset}", True)
 
     def rpc(self, method: str, outcome: str, seconds: float, size: int) -> None:
         """A request to a node ended."""

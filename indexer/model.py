@@ -71,7 +71,10 @@ class Captured:
     bootstrap: bool
     """True if ``changes`` is the whole state under the prefixes, not a difference to the parent."""
     calls: int
-    """Read-proof requests it took."""
+    """Requests for state it took."""
+    proven: bool = True
+    """False if the endpoint's word was taken: ``changes`` may then name keys that did not change, and lack some
+    that did (unless ``bootstrap``)."""
 
 
 class Change(NamedTuple):
@@ -144,6 +147,9 @@ class BlockRows:
     """True if the node named this very block, by hash, as a finalized head."""
     complete: bool
     bootstrap: bool
+    """True if ``rows`` is all there is as of the block: what is stored and not among them no longer exists."""
     rows: tuple[Row, ...]
     runtime: RuntimeMet | None = None
     """Set if another runtime executed the parent, and at a bootstrap."""
+    doubt: str | None = None
+    """Why the block is not complete, for people; None if it is."""

@@ -187,6 +187,32 @@ class Node:
         number = self._heights.get(block_hash)
         return await self._pool.ask(attempt, "state_getReadProof", by_hash=True, number=number, tries=CUTS_MAX)
 
+    async def storage(self, keys: Iterable[bytes], block_hash: bytes) -> dict[bytes, bytes | None]:
+        """Values of keys as of a block, None where absent; nothing proves them."""
+        asked = list(keys)
+        result, endpoint = await self._state("state_queryStorageAt", [_hex(key) for key in asked], _hex(block_hash))
+        try:
+            found = {_bytes(key): _bytes(value) for change in result for key, value in change["changes"]}
+        except (KeyError, TypeError, ValueError):
+            raise NodeError(f"{endpoint} answered state_queryStorageAt with something else than changes") from None
+        return {key: found.get(key) for key in asked}
+
+    async def code_hash(self, block_hash: bytes) -> bytes:
+        """Hash of the runtime's code in the state of a block; nothing proves it."""
+        result, endpoint = await self._state("state_getStorageHash", _hex(b":code"), _hex(block_hash))
+        code_hash = _bytes(result)
+        if code_hash is None:
+            raise NodeError(f"{endpoint} knows no runtime code at block {_hex(block_hash)}")
+        return code_hash
+
+    async def keys(self, prefix: bytes, count: int, after: bytes | None, block_hash: bytes) -> list[bytes]:
+        """At most ``count`` keys of a block's state that begin with ``prefix``, in order, behind ``after``."""
+        start = None if after is None else _hex(after)
+        result, endpoint = await self._state("state_getKeysPaged", _hex(prefix), count, start, _hex(block_hash))
+        if not isinstance(result, list):
+            raise NodeError(f"{endpoint} answered state_getKeysPaged with something else than keys")
+        return [_bytes(key) or b"" for key in result]
+
     async def state_call(self, function: str, arguments: bytes, block_hash: bytes) -> bytes:
         """Result of a runtime API function at a block, SCALE encoded."""
         result, _ = await self._state("state_call", function, _hex(arguments), _hex(block_hash))

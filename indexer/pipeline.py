@@ -19,10 +19,11 @@ import anyio.to_thread
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import PREDICTED_KEYS_MAX, NodeCache, Tracked, capture
+from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, NodeCache, Tracked, capture
 from indexer.datasets.base import Dataset
-from indexer.decode import decode
-from indexer.errors import IndexerError, NodeError, Reorg, backoff
+from indexer.decode import decode, doubt, rows_of
+from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
+from indexer.fallback import Fallback
 from indexer.heads import Heads
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
@@ -54,8 +55,14 @@ class Plan:
     workers: int
     window: int
     batch: int
+    anew: bool = False
+    """Whether the first block is taken as a whole state: there is none before it, or none to rely on."""
     leads: bool = True
     """Whether this run is the one whose progress is the database's; a catching-up dataset's is not."""
+    hole_last: int | None = None
+    """The last block of the hole between indexed blocks that this run fills in; None: it goes on at the end."""
+    scan_every_blocks: int | None = None
+    """Where no endpoint serves proofs: blocks between two scans of the whole state. None: blocks are proven."""
 
 
 @dataclass(slots=True)
@@ -77,6 +84,7 @@ class Pipeline:
         self._node, self._store, self._runtimes = node, store, runtimes
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
         self._tracked = track(plan.datasets)
+        self._fallback = None if plan.scan_every_blocks is None else Fallback(node, self._tracked)
         self._headers: dict[bytes, Header] = {}
         self._predicted: tuple[bytes, ...] = ()
         self._planner = anyio.CancelScope()
@@ -89,6 +97,11 @@ class Pipeline:
     def tip(self) -> BlockRef | None:
         """The last block this run committed, or found committed."""
         return self._tip
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The datasets it indexes."""
+        return tuple(dataset.name for dataset in self._plan.datasets)
 
     def drain(self) -> None:
         """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
@@ -148,7 +161,9 @@ class Pipeline:
 
     def _is_bootstrap(self, number: int) -> bool:
         """Whether the block is taken as a whole state instead of as a difference to its parent."""
-        return self._plan.after is None and number == self._plan.first
+        if self._plan.scan_every_blocks is not None and number % self._plan.scan_every_blocks == 0:
+            return True
+        return self._plan.anew and number == self._plan.first
 
     async def _rows(self, number: int) -> BlockRows:
         """One block from height to rows."""
@@ -160,7 +175,18 @@ class Pipeline:
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
             grandparent = await self._header(parent.parent_hash)
+        progress = _bootstrap_progress(number) if bootstrap else lambda _: None
         with metrics.step("capture"):
+            if self._fallback is not None:
+                captured = await self._fallback.capture(
+                    header,
+                    parent,
+                    grandparent,
+                    scan=bootstrap,
+                    runtime_of=self._runtimes.known,
+                    progress=progress,
+                )
+                return await self._build(captured, (parent or header).ref.hash)
             captured = await capture(
                 self._node,
                 self._cache,
@@ -170,7 +196,7 @@ class Pipeline:
                 grandparent,
                 bootstrap=bootstrap,
                 predicted=self._predicted,
-                progress=_bootstrap_progress(number) if bootstrap else lambda _: None,
+                progress=progress,
             )
         metrics.node_calls_per_block.observe(captured.calls)
         if not bootstrap:
@@ -179,10 +205,36 @@ class Pipeline:
 
     async def _build(self, captured: Captured, state: bytes) -> BlockRows:
         """From captured bytes to rows. A whole state takes its time: then in a thread, so that the loop turns."""
-        runtime = await self._runtimes.of(captured.code_hash, captured.header.ref.number, state)
+        number = captured.header.ref.number
+        try:
+            runtime = await self._runtimes.of(captured.code_hash, number, state)
+            try:
+                return await self._in_turn(captured, runtime)
+            except DecodeError:
+                better = await self._runtimes.corrected(captured.code_hash, runtime, state)
+                if better is None:
+                    raise
+                return await self._in_turn(captured, better)
+        except DecodeError as error:
+            error.block, error.datasets = number, self._stopped_by(error)
+            raise
+
+    async def _in_turn(self, captured: Captured, runtime: Runtime) -> BlockRows:
         if captured.bootstrap:
             return await anyio.to_thread.run_sync(self._typed_rows, captured, runtime)
         return self._typed_rows(captured, runtime)
+
+    def _stopped_by(self, error: DecodeError) -> tuple[str, ...]:
+        """Datasets that cannot go on without what was not decoded; all of them for what every one needs."""
+        names = [dataset.name for dataset in self._plan.datasets]
+        if error.item == str(EVENTS) and "blocks" in names:
+            return ("blocks",)
+        concerned = [
+            dataset.name
+            for dataset in self._plan.datasets
+            if error.item in map(str, (*dataset.items, *dataset.reads, *dataset.parent_reads))
+        ]
+        return tuple(concerned or names)
 
     def _typed_rows(self, captured: Captured, runtime: Runtime) -> BlockRows:
         ref = captured.header.ref
@@ -200,11 +252,7 @@ class Pipeline:
             rows = tuple(
                 row
                 for dataset in self._plan.datasets
-                for row in dataset.rows(
-                    decoded.block,
-                    [change for item in dataset.items for change in decoded.changes.get(item, ())],
-                    runtime,
-                )
+                for row in rows_of(dataset, decoded.block, decoded.changes, runtime)
             )
         now_ms = decoded.block.reads.get(TIMESTAMP)
         return BlockRows(
@@ -212,12 +260,13 @@ class Pipeline:
             parent_hash=captured.header.parent_hash,
             timestamp_ms=now_ms if isinstance(now_ms, int) else None,
             finalized=self._heads.last_final(ref.number) == ref,
-            complete=decoded.block.complete,
+            complete=not decoded.untyped and (captured.proven or captured.bootstrap),
             bootstrap=captured.bootstrap,
             runtime=RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw)
             if captured.runtime_changed
             else None,
             rows=rows,
+            doubt=doubt(captured, decoded),
         )
 
     async def _header_at(self, number: int) -> Header:
@@ -257,6 +306,9 @@ class Pipeline:
                     await self._commit(ready)
                     return
                 problem = ticket.error or self._not_continuing(ticket.rows, ready)
+                if problem is None and ticket.rows is not None and ticket.rows.bootstrap and ready:
+                    await self._commit(ready)  # a whole state begins a transaction
+                    ready = []
                 if problem is None and ticket.rows is not None:
                     ready.append(ticket.rows)
                 if not waiting:
@@ -281,7 +333,11 @@ class Pipeline:
         if not ready:
             return
         with self._metrics.step("commit"), anyio.CancelScope(shield=True):
-            written = await self._store.write(ready, self._plan.datasets)  # ends in time, whatever the database does
+            # Ends in time, whatever the database does.
+            if self._plan.hole_last is None:
+                written = await self._store.write(ready, self._plan.datasets)
+            else:
+                written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)
         self._tip = ready[-1].ref
         if ready[-1].finalized:
             self._node.stand_on(ready[-1].ref)

@@ -61,6 +61,31 @@ class Runtimes:
                 log.info("runtime_loaded", spec_version=runtime.spec_version, metadata=version, block=number)
         return runtime
 
+    def known(self, code_hash: bytes) -> Runtime | None:
+        """The runtime with this code if it was met before."""
+        return self._parsed(code_hash)
+
+    async def corrected(self, code_hash: bytes, failed: Runtime, state: bytes) -> Runtime | None:
+        """The runtime anew from the node, if that tells other metadata than ``failed`` has; else None.
+
+        Asked for after a failure to decode: a node that once told wrong metadata must not stop us for ever.
+        """
+        async with self._turn:
+            if self._by_code[code_hash] is not failed:
+                return self._by_code[code_hash]  # another worker was here first
+            try:
+                raw = await self._from_node(state)
+            except NodeError as error:
+                log.debug("metadata_not_checked", reason=str(error))
+                return None
+            if raw == failed.raw:
+                return None
+            runtime = Runtime.from_metadata(raw)
+            await self._store.correct_runtime(code_hash, runtime.spec_version, raw)
+            self._raw[code_hash], self._by_code[code_hash] = raw, runtime
+            log.warning("metadata_corrected", spec_version=runtime.spec_version, code_hash="0x" + code_hash.hex())
+        return runtime
+
     def last_type(self, item: ItemRef, number: int) -> StorageItem | None:
         """How the last runtime before block ``number`` that listed ``item`` typed it; None if none is known."""
         known = sorted(((first, code) for code, first in self._first_block.items() if first <= number), reverse=True)

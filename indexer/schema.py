@@ -264,8 +264,25 @@ coverage = Table(
     Column("dataset", Text, primary_key=True, comment="Dataset."),
     Column("first_block", BigInteger, primary_key=True, autoincrement=False, comment="First block of the range."),
     Column("last_block", BigInteger, nullable=False, comment="Last block of the range."),
-    Column("complete", Boolean, nullable=False, comment="True: proven exact against the state root of each block."),
+    Column(
+        "complete",
+        Boolean,
+        nullable=False,
+        comment="True: exact: proven against the state roots, or, where reason says so, read in full.",
+    ),
+    Column("reason", Text, nullable=True, comment="Why the range is not complete, or not proven; NULL where it is."),
     comment="Which ranges of blocks are indexed, and whether they are complete, per dataset.",
 )
 
-CORE = (accounts, runtimes, chain, cursors, coverage, writer)
+holes = Table(
+    "holes",
+    metadata,
+    Column("dataset", Text, primary_key=True, comment="Dataset."),
+    Column("first_block", BigInteger, primary_key=True, autoincrement=False, comment="First block that is missing."),
+    Column("last_block", BigInteger, nullable=True, comment="Last one; NULL where the dataset stopped and waits."),
+    Column("reason", Text, nullable=False, comment="Why they are missing."),
+    Column("found_at", DateTime(timezone=True), nullable=False, comment="When that was found."),
+    comment="Why blocks are missing; which ones are is derived from coverage: see the view gaps.",
+)
+
+CORE = (accounts, runtimes, chain, cursors, coverage, holes, writer)

@@ -60,6 +60,26 @@ def select_current(table_name: str, table: Keyed) -> str:
 
 
 @lru_cache(maxsize=256)
+def select_all(table_name: str, table: Keyed) -> str:
+    """All current rows: keys, then values."""
+    return f"SELECT {quoted(table.keys)}, {quoted(table.values)} FROM {table_name}"
+
+
+@lru_cache(maxsize=256)
+def select_before(table: Keyed) -> str:
+    """Rows of the given keys as of the block before $1, from the history. Then one array per key column."""
+    keys = quoted(table.keys, "h.")
+    types = column_types(table.current, table.keys)
+    arrays = ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(types, 2))
+    return (
+        f"SELECT {quoted(table.keys)}, {quoted(table.values)} FROM ("
+        f"SELECT DISTINCT ON ({keys}) h.* FROM {table.history.name} h "
+        f"JOIN unnest({arrays}) AS asked({quoted(table.keys)}) ON {_same_key(table, 'h', 'asked')} "
+        f"WHERE h.block_number < $1 ORDER BY {keys}, h.block_number DESC) latest WHERE latest.exists"
+    )
+
+
+@lru_cache(maxsize=256)
 def upsert_current(table_name: str, table: Keyed) -> str:
     """Insert or replace current rows. One array per column of ``current_columns``."""
     columns = current_columns(table)
@@ -94,6 +114,11 @@ def rebuild_current(table: Keyed) -> str:
         f"JOIN {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) ON {_same_key(table, 'h', 'asked')} "
         f"ORDER BY {quoted(table.keys, 'h.')}, h.block_number DESC) latest WHERE latest.exists"
     )
+
+
+def delete_at(table: Table, keys: tuple[str, ...]) -> str:
+    """Delete what a history or log says of block $1; returns the keys."""
+    return f"DELETE FROM {table.name} WHERE block_number = $1 RETURNING {quoted(keys)}"
 
 
 def delete_above(table: Table) -> str:

@@ -16,16 +16,18 @@ from datetime import datetime
 
 from indexer.commit import (
     ROWS_PER_STATEMENT,
-    advance,
     by_table,
+    forget_block,
+    join_past,
     keep_runtimes,
     repair_table,
-    rewind_cursor,
     rewind_table,
+    write_past,
     write_table,
 )
+from indexer.coverage import NOT_PROVEN, SCANNED, Hole, advance, fill, holes, rewind_cursor, stop_dataset
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, WriterFenced, WriterLocked, WrongChain
+from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.scale import ss58_encode
 from indexer.session import Connection, Session, open_session
@@ -211,29 +213,90 @@ class Store:
             rows = await connection.fetch("SELECT code_hash, first_block, metadata FROM runtimes ORDER BY first_block")
         return [(row["code_hash"], row["first_block"], row["metadata"]) for row in rows]
 
+    async def correct_runtime(self, code_hash: bytes, spec_version: int, raw: bytes) -> None:
+        """Replace a runtime's metadata."""
+        async with self._transaction("correct a runtime") as connection:
+            await connection.execute(
+                "UPDATE runtimes SET spec_version = $2, metadata = $3 WHERE code_hash = $1",
+                code_hash, spec_version, raw,
+            )  # fmt: skip
+
     async def write(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
         """Commit a run of consecutive blocks for ``datasets`` in one transaction; returns rows written by table.
 
-        Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
+        A bootstrap block may lie above the cursor: its rows replace what is stored, and the blocks between
+        are a hole. Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
         """
         written: dict[str, int] = {}
         patches = by_table(blocks)
+        anew = blocks[0].ref.number if blocks[0].bootstrap else None
         what = f"write blocks {blocks[0].ref.number}-{blocks[-1].ref.number}"
-        rows_in_all = sum(len(rows) for rows in patches.values())
-        timeout_s = self._commit_timeout_s + rows_in_all / ROWS_PER_SECOND_AT_LEAST
-        async with self._transaction(what, timeout_s) as connection:
+        async with self._transaction(what, self._time_for(blocks)) as connection:
             for dataset in datasets:
                 for table in dataset.tables:
-                    rows = patches.get(table.name)
-                    if rows:
-                        accounts, written[table.name] = await write_table(
-                            connection, table, rows, fresh=blocks[0].bootstrap
-                        )
+                    rows = patches.get(table.name, [])
+                    if rows or anew is not None:
+                        accounts, written[table.name] = await write_table(connection, table, rows, anew=anew)
                         await self._write_accounts(connection, accounts)
                 await advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
         self.commits += 1
         return written
+
+    async def fill(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int) -> dict[str, int]:
+        """Commit a run of blocks of the hole that ends at block ``last``, or the block after it; as ``write``.
+
+        Histories, logs and coverage grow; cursors stay. With the block after the hole, which was written
+        as a bootstrap and is now written as what it changed, current rows are brought in line.
+        """
+        written: dict[str, int] = {}
+        patches = by_table(blocks)
+        first, end = blocks[0].ref.number, blocks[-1].ref.number
+        async with self._transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
+            for dataset in datasets:
+                hole = next((h for h in await holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None)
+                if hole is None or hole.after.number != first - 1:
+                    raise StoreError(f"dataset {dataset.name} has no hole from block {first} to {last} any more")
+                for table in dataset.tables:
+                    stale = await forget_block(connection, table, end) if end > last else []
+                    accounts, written[table.name] = await write_past(
+                        connection, table, patches.get(table.name, []), first
+                    )
+                    await self._write_accounts(connection, accounts)
+                    if end > last:
+                        await join_past(connection, table, hole.began - 1, stale)
+                await fill(connection, dataset.name, blocks, hole)
+            await keep_runtimes(connection, blocks)
+        self.commits += 1
+        return written
+
+    def _time_for(self, blocks: Sequence[BlockRows]) -> float:
+        return self._commit_timeout_s + sum(len(block.rows) for block in blocks) / ROWS_PER_SECOND_AT_LEAST
+
+    async def holes(self) -> list[Hole]:
+        """Every hole between indexed blocks, the highest first."""
+        async with self._session.calls("read the holes") as connection:
+            return await holes(connection)
+
+    async def doubtful(self) -> set[str]:
+        """Datasets whose last blocks were not proven, or build on such: the next one has to be read in full."""
+        async with self._session.calls("read the coverage") as connection:
+            rows = await connection.fetch(
+                "SELECT v.dataset FROM coverage v JOIN cursors c ON c.dataset = v.dataset "
+                "AND c.block_number BETWEEN v.first_block AND v.last_block WHERE v.reason = ANY($1)",
+                [NOT_PROVEN, SCANNED],
+            )
+        return {row["dataset"] for row in rows}
+
+    async def forget_stops(self) -> None:
+        """Drop the notes of stopped datasets: they are tried anew."""
+        async with self._transaction("forget stopped datasets") as connection:
+            await connection.execute("DELETE FROM holes WHERE last_block IS NULL")
+
+    async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
+        """Note for readers that a dataset waits before block ``number``, and why."""
+        async with self._transaction("note a stopped dataset") as connection:
+            await stop_dataset(connection, dataset, number, reason)
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         new = sorted(accounts - self._known_accounts)

@@ -106,4 +106,6 @@ def _text_or_hex(value: bytes) -> object:
 
 def located(item: ItemRef, error: DecodeError) -> DecodeError:
     """The same error, naming the item it happened in."""
-    return DecodeError(error.problem, path=error.path, offset=error.offset, where=error.where or str(item))
+    told = DecodeError(error.problem, path=error.path, offset=error.offset, where=error.where or f"{item}:")
+    told.item = str(item)
+    return told

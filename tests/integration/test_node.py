@@ -14,7 +14,7 @@ from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode, DropConnection
 from indexer.devchain.simulate import simulated_chain
-from indexer.errors import ConfigError, Fatal, NodeError, ProofError, root_cause
+from indexer.errors import ConfigError, NodeError, ProofError, root_cause
 from indexer.heads import Heads
 from indexer.link import RpcRefused
 from indexer.node import open_node
@@ -145,7 +145,7 @@ async def test_a_proof_with_one_flipped_bit_never_becomes_a_change(devnode: DevN
     assert caught > 20
 
 
-async def test_an_endpoint_without_read_proofs_is_refused_with_a_way_out(devnode: DevNode) -> None:
+async def test_without_read_proofs_nothing_is_captured_as_proven(devnode: DevNode) -> None:
     from indexer.devchain.rpc import RpcError
 
     async def refuse(method: str, _params: object, result: Any) -> Any:
@@ -156,7 +156,7 @@ async def test_an_endpoint_without_read_proofs_is_refused_with_a_way_out(devnode
     devnode.tamper = refuse
     async with open_node([devnode.url]) as node:
         header = await node.header(devnode.chain.genesis.hash)
-        with pytest.raises(Fatal, match="does not serve state_getReadProof"):
+        with pytest.raises(NodeError, match="does not serve state_getReadProof"):
             await capture(node, NodeCache(1 << 20), TRACKED, header, None, None, bootstrap=False)
 
 

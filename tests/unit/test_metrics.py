@@ -37,6 +37,7 @@ NAMES = {
     "indexer_verify_differences",
     "indexer_verify_seconds",
     "indexer_build_info",
+    "indexer_undecodable",
 }
 """Dashboards and alerts of others name these: removing one breaks them."""
 

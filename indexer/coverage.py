@@ -1,0 +1,144 @@
+"""Cursors, coverage and holes: what one transaction says of which blocks are indexed, and how well.
+
+Functions over an open transaction of ``store``, beside ``commit``, which writes the rows themselves.
+Coverage is only ever derived from blocks written in the same transaction, so it cannot promise more
+than there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from indexer.model import BlockRef, BlockRows
+from indexer.session import Connection
+
+STATE_DROPPED = "nothing was indexed until no endpoint had the state of these blocks any more: an archive node has it"
+
+NOT_PROVEN = (
+    "no endpoint serves state_getReadProof: likely changes were read, others may be missing until the next scan"
+)
+SCANNED = "no endpoint serves state_getReadProof: the whole state was read, on the endpoint's word"
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Blocks of one dataset that are missing between indexed ones."""
+
+    dataset: str
+    after: BlockRef
+    """The last indexed block before it."""
+    last: int
+    """The last missing block."""
+    began: int
+    """The first block that was missing when the hole was found; those up to ``after`` are filled in by now."""
+
+
+async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows], token: int) -> None:
+    """Move a dataset's cursor and coverage over ``blocks``, as the writer that holds ``token``.
+
+    A first block above the next one leaves a hole behind.
+    """
+    first, last = blocks[0], blocks[-1]
+    finalized = max((block.ref.number for block in blocks if block.finalized), default=None)
+    await connection.execute(
+        "INSERT INTO holes (dataset, first_block, last_block, reason, found_at) "
+        "SELECT dataset, block_number + 1, $2 - 1, $3, now() FROM cursors WHERE dataset = $1 AND block_number < $2 - 1 "
+        "ON CONFLICT (dataset, first_block) DO UPDATE SET last_block = excluded.last_block, reason = excluded.reason",
+        dataset, first.ref.number, STATE_DROPPED,
+    )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO cursors "
+        "(dataset, start_block, block_number, block_hash, finalized_block, committed_at, writer_token) "
+        "VALUES ($1, $2, $3, $4, $5, now(), $6) ON CONFLICT (dataset) DO UPDATE SET "
+        "block_number = excluded.block_number, block_hash = excluded.block_hash, committed_at = excluded.committed_at, "
+        "writer_token = excluded.writer_token, "
+        "finalized_block = coalesce(excluded.finalized_block, cursors.finalized_block)",
+        dataset, first.ref.number, last.ref.number, last.ref.hash, finalized, token,
+    )  # fmt: skip
+    await _cover(connection, dataset, blocks)
+
+
+async def fill(connection: Connection, dataset: str, blocks: Sequence[BlockRows], hole: Hole) -> None:
+    """Extend the coverage before a hole over ``blocks``; the block after the hole joins it to the range behind it."""
+    closing = blocks[-1].ref.number == hole.last + 1
+    behind = None
+    if closing:
+        behind = await connection.fetchrow(
+            "DELETE FROM coverage WHERE dataset = $1 AND first_block = $2 RETURNING last_block, complete, reason",
+            dataset, hole.last + 1,
+        )  # fmt: skip
+    await _cover(connection, dataset, blocks)
+    if behind and behind["last_block"] > hole.last + 1:
+        await _cover_range(
+            connection, dataset, hole.last + 2, behind["last_block"], behind["complete"], behind["reason"]
+        )
+    if closing:
+        await connection.execute("DELETE FROM holes WHERE dataset = $1 AND last_block = $2", dataset, hole.last)
+
+
+async def holes(connection: Connection) -> list[Hole]:
+    """Every hole between indexed ranges, the highest first."""
+    rows = await connection.fetch(
+        "SELECT r.dataset, r.last_block, r.next_block - 1 AS last, b.hash, "
+        "coalesce(h.first_block, r.last_block + 1) AS began FROM ("
+        "SELECT dataset, last_block, lead(first_block) OVER (PARTITION BY dataset ORDER BY first_block) AS next_block "
+        "FROM coverage) r JOIN blocks b ON b.block_number = r.last_block "
+        "LEFT JOIN holes h ON h.dataset = r.dataset AND h.last_block = r.next_block - 1 "
+        "WHERE r.next_block > r.last_block + 1 ORDER BY r.last_block DESC, r.dataset"
+    )
+    return [Hole(row["dataset"], BlockRef(row["last_block"], row["hash"]), row["last"], row["began"]) for row in rows]
+
+
+async def stop_dataset(connection: Connection, dataset: str, first_block: int, reason: str) -> None:
+    """Note that a dataset cannot go on at a block, and why. The note is void once its cursor is past the block."""
+    await connection.execute("DELETE FROM holes WHERE dataset = $1 AND last_block IS NULL", dataset)
+    await connection.execute(
+        "INSERT INTO holes (dataset, first_block, reason, found_at) VALUES ($1, $2, $3, now()) "
+        "ON CONFLICT (dataset, first_block) DO UPDATE SET last_block = NULL, reason = excluded.reason",
+        dataset, first_block, reason,
+    )  # fmt: skip
+
+
+async def rewind_cursor(connection: Connection, dataset: str, to: BlockRef) -> None:
+    """Move a dataset's cursor, coverage and holes back to block ``to``."""
+    await connection.execute(
+        "UPDATE cursors SET block_number = $2, block_hash = $3, committed_at = now() WHERE dataset = $1",
+        dataset, to.number, to.hash,
+    )  # fmt: skip
+    await connection.execute("DELETE FROM coverage WHERE dataset = $1 AND first_block > $2", dataset, to.number)
+    await connection.execute("DELETE FROM holes WHERE dataset = $1 AND first_block > $2", dataset, to.number)
+    await connection.execute(
+        "UPDATE coverage SET last_block = $2 WHERE dataset = $1 AND last_block > $2", dataset, to.number
+    )
+
+
+async def _cover(connection: Connection, dataset: str, blocks: Sequence[BlockRows]) -> None:
+    for start, end, complete, reason in _runs(blocks):
+        await _cover_range(connection, dataset, start, end, complete, reason)
+
+
+async def _cover_range(
+    connection: Connection, dataset: str, start: int, end: int, complete: bool, reason: str | None
+) -> None:
+    """Add a range, as a longer one before it if that is of the same kind."""
+    grown = await connection.execute(
+        "UPDATE coverage SET last_block = $3 WHERE dataset = $1 AND last_block = $2 - 1 AND complete = $4 "
+        "AND reason IS NOT DISTINCT FROM $5",
+        dataset, start, end, complete, reason,
+    )  # fmt: skip
+    if grown == "UPDATE 0":
+        await connection.execute(
+            "INSERT INTO coverage (dataset, first_block, last_block, complete, reason) VALUES ($1, $2, $3, $4, $5)",
+            dataset, start, end, complete, reason,
+        )  # fmt: skip
+
+
+def _runs(blocks: Sequence[BlockRows]) -> Iterator[tuple[int, int, bool, str | None]]:
+    """(first, last, complete, reason) of each stretch of blocks with the same completeness."""
+    start = 0
+    for at in range(1, len(blocks) + 1):
+        here = blocks[start]
+        if at == len(blocks) or (blocks[at].complete, blocks[at].doubt) != (here.complete, here.doubt):
+            yield here.ref.number, blocks[at - 1].ref.number, here.complete, here.doubt
+            start = at

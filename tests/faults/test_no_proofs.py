@@ -1,0 +1,155 @@
+"""Endpoints that refuse read proofs: followed all the same, honest about it, exact after a scan, healed by proofs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import asyncpg
+import pytest
+from running import index, wait_for
+from tables import Tables, all_rows, assert_equal
+
+from indexer import schema
+from indexer.devchain.chain import Chain
+from indexer.devchain.rpc import UNKNOWN_METHOD, RpcError
+from indexer.devchain.server import DevNode
+from indexer.devchain.simulate import simulated_chain
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def chain() -> Chain:
+    chain = simulated_chain(7)
+    chain.grow(34)
+    chain.finalize(34)
+    return chain
+
+
+async def no_proofs(method: str, params: Any, result: Any) -> Any:  # noqa: ARG001
+    if method == "state_getReadProof":
+        raise RpcError(UNKNOWN_METHOD, "RPC call is unsafe to be called externally")
+    return result
+
+
+def current(tables: Tables) -> Tables:
+    """Current rows without the block that gave the values: a scan finds a change later than it happened."""
+    return {name: sorted((row[:-1] for row in tables[name]), key=repr) for name in schema.KEYED}
+
+
+async def ranges(database: str) -> list[tuple[int, int, bool]]:
+    connection = await asyncpg.connect(database)
+    rows = await connection.fetch("SELECT DISTINCT first_block, last_block, complete FROM coverage ORDER BY 1")
+    await connection.close()
+    return [(row["first_block"], row["last_block"], row["complete"]) for row in rows]
+
+
+async def test_tables_equal_the_chain_after_each_scan_and_coverage_tells_what_lies_between(
+    database: str, another_database: str, chain: Chain
+) -> None:
+    async with DevNode(chain, tamper=no_proofs) as node:
+        await index(database, node.url, stop=30, start=2, scan_every_blocks=10)
+    async with DevNode(chain) as node:
+        await index(another_database, node.url, stop=30, start=2)
+    assert_equal(current(await all_rows(database)), current(await all_rows(another_database)))
+    assert await ranges(database) == [
+        (2, 2, True),
+        (3, 9, False),
+        (10, 10, True),
+        (11, 19, False),
+        (20, 20, True),
+        (21, 29, False),
+        (30, 30, True),
+    ]
+    connection = await asyncpg.connect(database)
+    assert await connection.fetchval("SELECT count(*) FROM blocks WHERE complete") == 0, "nothing was proven"
+    assert await connection.fetchval("SELECT count(*) FROM gaps WHERE reason LIKE '%state_getReadProof%'") > 0
+    # What small maps hold and most of what events name is right between the scans too.
+    other = await asyncpg.connect(another_database)
+    for block in (6, 9, 16):
+        asked = f"SELECT * FROM subnets_at({block})"
+        assert await connection.fetch(asked) == await other.fetch(asked)
+    asked = "SELECT account, free FROM balance_history WHERE block_number BETWEEN 3 AND 9"
+    found, wanted = ({tuple(row) for row in rows} for rows in (await connection.fetch(asked), await other.fetch(asked)))
+    assert found <= wanted
+    assert len(found) > len(wanted) / 2
+    for each in (connection, other):
+        await each.close()
+
+
+async def test_a_scan_that_is_ready_before_the_blocks_before_it_still_replaces_all_that_is_stored(
+    database: str, another_database: str, chain: Chain
+) -> None:
+    late = "0x" + chain.at(9).hash.hex()
+
+    async def slow(method: str, params: Any, result: Any) -> Any:
+        if method == "state_queryStorageAt" and params[1] == late:
+            await anyio.sleep(0.5)
+        return await no_proofs(method, params, result)
+
+    async with DevNode(chain, tamper=slow) as node:
+        await index(database, node.url, stop=8, scan_every_blocks=10)
+        connection = await asyncpg.connect(database)
+        await connection.execute(
+            "INSERT INTO delegates (hotkey, take, block_number) VALUES (decode(repeat('ab', 32), 'hex'), 5, 8)"
+        )
+        await connection.close()
+        await index(database, node.url, stop=10, scan_every_blocks=10)
+    async with DevNode(chain) as node:
+        await index(another_database, node.url, stop=10)
+    assert_equal(current(await all_rows(database)), current(await all_rows(another_database)))
+
+
+async def test_a_node_that_serves_proofs_heals_at_once(database: str, another_database: str, chain: Chain) -> None:
+    async with DevNode(chain, tamper=no_proofs) as node:
+        await index(database, node.url, stop=17, scan_every_blocks=1000)
+        connection = await asyncpg.connect(database)
+        before = await connection.fetchval("SELECT count(*) FROM blocks WHERE complete")
+        # Whatever was missed, proofs find: as if the fallback had been blind to these.
+        await connection.execute("UPDATE balances SET free = free + 1; DELETE FROM stake_shares WHERE netuid = 1")
+        await connection.close()
+        assert before == 0
+        node.tamper = None
+        await index(database, node.url, stop=34, scan_every_blocks=1000)
+        await index(another_database, node.url, stop=34)
+    assert_equal(current(await all_rows(database)), current(await all_rows(another_database)))
+    assert (await ranges(database))[-1] == (18, 34, True)
+
+
+async def test_a_run_without_proofs_goes_over_to_proofs_when_an_endpoint_serves_them(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.run.PROOFS_POLL_S", 0.2)
+    own = simulated_chain(7)
+    own.grow(5)
+    own.finalize(5)
+    async with DevNode(own, tamper=no_proofs) as node, anyio.create_task_group() as group:
+
+        async def follow() -> None:
+            await index(database, node.url, stop=9, scan_every_blocks=1000)
+
+        group.start_soon(follow)
+        await wait_for(database, 5)
+        node.tamper = None
+        await anyio.sleep(1)
+        own.grow(4)
+        own.finalize(9)
+    assert (await ranges(database))[-1] == (6, 9, True)
+
+
+async def test_a_run_whose_endpoint_stops_serving_proofs_goes_on_without(database: str) -> None:
+    own = simulated_chain(7)
+    own.grow(5)
+    own.finalize(5)
+    async with DevNode(own) as node, anyio.create_task_group() as group:
+
+        async def follow() -> None:
+            await index(database, node.url, stop=9, scan_every_blocks=1000)
+
+        group.start_soon(follow)
+        await wait_for(database, 5)
+        node.tamper = no_proofs
+        own.grow(4)
+        own.finalize(9)
+    assert await ranges(database) == [(0, 5, True), (6, 9, False)]
