@@ -336,7 +336,8 @@ class Store:
         Raises ``ConfigError`` unless ``block`` is the last committed one of every dataset: a row that is
         followed by others cannot be changed alone.
         """
-        async with self._transaction(f"repair rows of block {block.number}") as connection:
+        timeout_s = self._commit_timeout_s + len(rows) / ROWS_PER_SECOND_AT_LEAST
+        async with self._transaction(f"repair rows of block {block.number}", timeout_s) as connection:
             self._ss58_prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
             await connection.execute("DELETE FROM accounts WHERE account = ANY($1::bytea[])", accounts)
             self._known_accounts.difference_update(accounts)
