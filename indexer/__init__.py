@@ -17,6 +17,7 @@ The path of the data, readable from the listing of this folder:
 * ``pool``      whom to ask, and whom next
 * ``node``      the chain's JSON-RPC methods over the pool: checked headers and proofs
 * ``heads``     from "there is a head" to gap-free heights
+* ``finality``  what of the committed blocks is final
 * ``capture``   the changed keys of one block, proven against its state root
 * ``fallback``  likely changes and full scans, where no endpoint serves proofs
 * ``runtimes``  one decoder set per runtime code, from the database or the node

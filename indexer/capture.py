@@ -9,12 +9,13 @@ Nothing here knows what a value means, and nothing that does not hash to what wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 from xxhash import xxh64_intdigest
 
+from indexer.datasets.base import Dataset
 from indexer.errors import Fatal, NodeError
 from indexer.link import RpcRefused
 from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
@@ -23,6 +24,7 @@ from indexer.trie import Diff, Want, diff, pack
 
 CODE_KEY = b":code"
 EVENTS = ItemRef("System", "Events")
+TIMESTAMP = ItemRef("Timestamp", "Now")
 KEYS_PER_CALL = 1000
 PREDICTED_KEYS_MAX = 4000
 
@@ -49,6 +51,15 @@ class Tracked:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "item_of", {item_prefix(item): item for item in self.items})
+
+
+def track(datasets: Sequence[Dataset]) -> Tracked:
+    """What to capture for ``datasets``: each item once."""
+    return Tracked(
+        items=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.items)),
+        reads=tuple(dict.fromkeys([TIMESTAMP, *(item for dataset in datasets for item in dataset.reads)])),
+        parent_reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.parent_reads)),
+    )
 
 
 class NodeCache:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, TypeVar
 import anyio
 import structlog
 
-from indexer.errors import NodeError, backoff
+from indexer.errors import NodeError, Reorg, backoff
 from indexer.model import BlockRef
 from indexer.node import Node
 
@@ -76,6 +76,19 @@ class Heads:
         """
         known = max((height for height in self._finalized_hashes if height <= number), default=None)
         return None if known is None else BlockRef(known, self._finalized_hashes[known])
+
+    async def confirm(self, block: BlockRef) -> None:
+        """Ask whether a block far below the finalized head is final: a catch-up meets no head for hours.
+
+        Raises ``Reorg`` if another block is final at its height.
+        """
+        if self.finalized is None or self.finalized.number < block.number or self.last_final(block.number) == block:
+            return
+        is_final = await self._node.is_final(block)
+        if is_final is False:
+            raise Reorg(f"{self._node.endpoint} has another block than {block} at its height, and that one is final")
+        if is_final:
+            _remember(self._finalized_hashes, block.number, block.hash)
 
     async def watch(self) -> None:
         """Look at each hint, and at the latest every ``POLL_S``. Ends only by an error or its owner."""

@@ -142,6 +142,20 @@ class Node:
 
         return await self._pool.ask(attempt, "chain_getFinalizedHead")
 
+    async def is_final(self, block: BlockRef) -> bool | None:
+        """Whether the chain that one endpoint says is final has this block; None while that ends below it.
+
+        Both answers are the same endpoint's: a height that another one tells may be of another branch.
+        """
+
+        async def attempt(endpoint: Endpoint) -> bool | None:
+            head = _bytes(await endpoint.request("chain_getFinalizedHead", [])) or b""
+            if (await _header(endpoint, head)).ref.number < block.number:
+                return None
+            return _bytes(await endpoint.request("chain_getBlockHash", [block.number])) == block.hash
+
+        return await self._pool.ask(attempt, "chain_getFinalizedHead")
+
     async def best(self) -> BlockRef:
         """The head of the node's best chain, a hint: a load-balanced endpoint may go backwards."""
 

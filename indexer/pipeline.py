@@ -19,11 +19,12 @@ import anyio.to_thread
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, NodeCache, Tracked, capture
+from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, TIMESTAMP, NodeCache, capture, track
 from indexer.datasets.base import Dataset
 from indexer.decode import decode, doubt, rows_of
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
+from indexer.finality import Finality
 from indexer.heads import Heads
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
@@ -34,7 +35,6 @@ from indexer.store import Store
 
 log = structlog.get_logger()
 
-TIMESTAMP = ItemRef("Timestamp", "Now")
 ROWS_PER_COMMIT = 50_000
 HEADERS_KEPT = 512
 MISSING_BLOCK_PATIENCE_S = 60.0
@@ -91,7 +91,7 @@ class Pipeline:
         self._warned: set[ItemRef] = set()
         self._tip = plan.after
         self._draining = False
-        self._marked: BlockRef | None = None
+        self._finality = Finality(node, store, heads)
 
     @property
     def tip(self) -> BlockRef | None:
@@ -127,6 +127,8 @@ class Pipeline:
                 for at in range(self._plan.workers):
                     group.start_soon(self._work, jobs, name=f"worker {at}")
                 await self._write(order)
+        if self._tip is not None and self._plan.hole_last is None and not self._draining:
+            await self._finality.settle(self._tip, at_end=True)
 
     async def _plan_blocks(self, order: MemoryObjectSendStream[_Ticket], jobs: MemoryObjectSendStream[_Ticket]) -> None:
         """Send a ticket per height, as the head allows; only ``order`` makes it wait."""
@@ -259,7 +261,7 @@ class Pipeline:
             ref=ref,
             parent_hash=captured.header.parent_hash,
             timestamp_ms=now_ms if isinstance(now_ms, int) else None,
-            finalized=self._heads.last_final(ref.number) == ref,
+            finalized=self._finality.of(ref),
             complete=not decoded.untyped and (captured.proven or captured.bootstrap),
             bootstrap=captured.bootstrap,
             runtime=RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw)
@@ -339,14 +341,12 @@ class Pipeline:
             else:
                 written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)
         self._tip = ready[-1].ref
-        if ready[-1].finalized:
-            self._node.stand_on(ready[-1].ref)
         self._measure(ready, written)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
-        final = self._heads.last_final(ready[-1].ref.number)
-        if final is not None and final != self._marked and not ready[-1].finalized:
-            await self._store.mark_finalized(final)
-            self._marked = final
+        if ready[-1].finalized:
+            self._finality.committed(ready[-1].ref)
+        if self._plan.hole_last is None:
+            await self._finality.settle(ready[-1].ref)
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
         metrics, last = self._metrics, ready[-1]
@@ -368,15 +368,6 @@ def _at_once(order: MemoryObjectReceiveStream[_Ticket]) -> list[_Ticket]:
         return [order.receive_nowait()]
     except (anyio.WouldBlock, anyio.EndOfStream):
         return []
-
-
-def track(datasets: Sequence[Dataset]) -> Tracked:
-    """What to capture for ``datasets``: each item once."""
-    return Tracked(
-        items=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.items)),
-        reads=tuple(dict.fromkeys([TIMESTAMP, *(item for dataset in datasets for item in dataset.reads)])),
-        parent_reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.parent_reads)),
-    )
 
 
 def _bootstrap_progress(number: int) -> Callable[[int], None]:

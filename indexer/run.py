@@ -14,10 +14,10 @@ import anyio
 import structlog
 
 from indexer.capture import NodeCache
-from indexer.config import Settings, redact
+from indexer.config import Settings
 from indexer.coverage import STATE_DROPPED
 from indexer.datasets.base import Dataset
-from indexer.errors import RAW_SHOWN, DecodeError, IndexerError, NodeError, ProofError, WrongChain, root_cause
+from indexer.errors import RAW_SHOWN, DecodeError, IndexerError, NodeError, ProofError, root_cause
 from indexer.fallback import serves_proofs
 from indexer.heads import Heads
 from indexer.heal import cannot_continue, check_start, together
@@ -106,11 +106,6 @@ class Run:
         self.connected = True
         if genesis is None:
             raise NodeError(f"{self._node.endpoint} does not know block 0 yet")
-        if expected is not None and genesis != expected:
-            raise WrongChain(
-                f"{self._node.endpoint} follows a chain with genesis 0x{genesis.hex()}, but --network "
-                f"{','.join(map(redact, self._settings.network))} means 0x{expected.hex()}: check --network"
-            )
         name, ss58_prefix = await self._node.chain()
         await self._store.adopt_chain(genesis, name, ss58_prefix)
         self._node.expect(genesis, await self._last_final())

@@ -358,15 +358,17 @@ class Store:
                             connection, await repair_table(connection, table, block.number, mine)
                         )
 
-    async def mark_finalized(self, block: BlockRef) -> None:
-        """Record finality, if ``block`` is the one indexed at its height: nothing rewinds below it any more."""
+    async def mark_finalized(self, block: BlockRef) -> bool:
+        """Record finality: nothing rewinds below ``block`` any more. False if another one is indexed at its height."""
         async with self._transaction("mark finalized") as connection:
-            await connection.execute(
-                "UPDATE cursors SET finalized_block = $1 WHERE block_number >= $1 AND "
-                "coalesce(finalized_block, -1) < $1 AND "
-                "EXISTS (SELECT FROM blocks WHERE block_number = $1 AND hash = $2)",
-                block.number, block.hash,
-            )  # fmt: skip
+            ours = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", block.number)
+            if ours == block.hash:
+                await connection.execute(
+                    "UPDATE cursors SET finalized_block = $1 WHERE block_number >= $1 AND "
+                    "coalesce(finalized_block, -1) < $1",
+                    block.number,
+                )
+        return ours is None or ours == block.hash
 
 
 def locked_by(holder: Holder) -> WriterLocked:

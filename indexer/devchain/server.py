@@ -38,6 +38,7 @@ class DropConnection(Exception):
 @dataclass(slots=True, eq=False)
 class _Client:
     socket: ServerConnection
+    serving: asyncio.Task[None]
     outbox: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(_MAX_QUEUED))
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     asked: list[Subscription] = field(default_factory=list)
@@ -74,6 +75,8 @@ class DevNode:
         self.chain.listeners.remove(self._listener)
         if self._server is not None:
             self._server.close()
+            for client in self._clients:
+                client.serving.cancel()  # it may be held up in ``tamper``
             await self._server.wait_closed()
 
     def drop_connections(self) -> None:
@@ -82,7 +85,9 @@ class DevNode:
             client.socket.transport.abort()
 
     async def _serve(self, socket: ServerConnection) -> None:
-        client = _Client(socket)
+        serving = asyncio.current_task()
+        assert serving is not None
+        client = _Client(socket, serving)
         self._clients.add(client)
         sender = asyncio.create_task(_send_all(client), name="devchain-sender")
         try:

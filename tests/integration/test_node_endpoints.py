@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from indexer.capture import NodeCache, capture
+from indexer.capture import NodeCache, capture, track
 from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode, DropConnection
@@ -25,7 +25,6 @@ from indexer.link import RpcRefused
 from indexer.metrics import Metrics
 from indexer.model import BlockRef
 from indexer.node import METHOD_NOT_FOUND, Node, open_node
-from indexer.pipeline import track
 
 pytestmark = pytest.mark.anyio
 

@@ -225,7 +225,10 @@ async def test_sigterm_finishes_the_blocks_in_hand_and_exits_0(
     assert 4 <= reached < LENGTH
     devnode.tamper = None
     await index(another_database, devnode.url, stop=reached)
-    assert_equal(await all_rows(database), await all_rows(another_database))
+    found, wanted = await all_rows(database), await all_rows(another_database)
+    for tables in (found, wanted):
+        tables["cursors"] = [row[:4] for row in tables["cursors"]]  # who is stopped does not ask what is final
+    assert_equal(found, wanted)
 
 
 @pytest.mark.realdata

@@ -143,9 +143,9 @@ async def test_finality_is_recorded_only_for_the_block_that_is_indexed(database:
     async with open_store(database) as store:
         await store.lock_writer()
         await store.write([block(0), block(1, finalized=False), block(2, finalized=False)], CHOSEN)
-        await store.mark_finalized(BlockRef(1, hash_of(1, 9)))
+        assert not await store.mark_finalized(BlockRef(1, hash_of(1, 9)))
         assert (await store.cursors())["blocks"].finalized_block == 0
-        await store.mark_finalized(BlockRef(1, hash_of(1, 0)))
+        assert await store.mark_finalized(BlockRef(1, hash_of(1, 0)))
         assert (await store.cursors())["blocks"].finalized_block == 1
 
 
