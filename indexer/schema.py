@@ -25,7 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s_idx", "pk": "%(table_name)s_pkey"})
 
@@ -93,14 +93,19 @@ def text(name: str, comment: str, *, nullable: bool = True) -> Column[str]:
     return Column(name, Text, nullable=nullable, comment=comment)
 
 
+def integers(name: str, comment: str) -> Column[object]:
+    """An array of whole numbers up to 2^63 - 1."""
+    return Column(name, ARRAY(BigInteger), nullable=True, comment=comment)
+
+
 def json(name: str, comment: str) -> Column[object]:
     """A JSON document."""
     return Column(name, JSONB, nullable=True, comment=comment)
 
 
-def raw(name: str, comment: str) -> Column[bytes]:
+def raw(name: str, comment: str, *, nullable: bool = True) -> Column[bytes]:
     """Bytes as the chain stores them."""
-    return Column(name, LargeBinary, nullable=True, comment=comment)
+    return Column(name, LargeBinary, nullable=nullable, comment=comment)
 
 
 def netuid(comment: str = "Subnet id.") -> Column[int]:

@@ -6,62 +6,17 @@ a history row holds all columns of its table and a description must not be repea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
-from indexer.datasets._values import (
-    blob,
-    boolean,
-    document,
-    documented,
-    fixed,
-    fixed_bits,
-    integral,
-    pair,
-    snake,
-    whole,
-)
+from indexer.datasets._fields import ACCOUNT, FIXED32, FIXED64, FLAG, INTEGER, JSON, NUMBER, RAO, Field, Kind, field
+from indexer.datasets._values import fixed, fixed_bits, integral, pair, snake, whole
 from indexer.model import ItemRef
-from indexer.schema import AnyColumn, account, flag, integer, json, number, rao
-
-Columns = Mapping[str, object]
+from indexer.schema import integer, number
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One storage item keyed by netuid: the columns it fills, how its decoded value fills them, and back."""
-
-    item: ItemRef
-    columns: tuple[AnyColumn, ...]
-    read: Callable[[object], tuple[object, ...]]
-    write: Callable[..., object]
-    """The inverse of ``read``, a parameter per column."""
-
-    def values(self, value: object | None) -> Columns:
-        """The item's columns for a decoded value; all None if the key is absent."""
-        parts = (None,) * len(self.columns) if value is None else self.read(value)
-        return {column.name: part for column, part in zip(self.columns, parts, strict=True)}
-
-    def value(self, row: Columns) -> object | None:
-        """The decoded value that the item's columns of a row tell; None if the key is absent."""
-        parts = [row[column.name] for column in self.columns]
-        return None if all(part is None for part in parts) else self.write(*parts)
-
-
-Declare = Callable[[str, str], AnyColumn]
-Read = Callable[[object], object]
-
-
-def _field(
-    declare: Declare, read: Read, write: Read, item: str, comment: str, pallet: str = "SubtensorModule"
-) -> Field:
+def _field(kind: Kind, item: str, comment: str, pallet: str = "SubtensorModule") -> Field:
     """A field of one column, named in snake case of the item."""
-    return Field(ItemRef(pallet, item), (declare(snake(item), comment),), lambda value: (read(value),), write)
-
-
-def _nullable_account(name: str, comment: str) -> AnyColumn:
-    return account(name, comment, nullable=True)
+    return field(f"{pallet}.{item}", kind, snake(item), comment)
 
 
 def _ema_flow(value: object) -> tuple[object, ...]:
@@ -80,14 +35,14 @@ def _ema(item: str, comment: str) -> Field:
     return Field(ItemRef("SubtensorModule", item), columns, _ema_flow, _ema_pair)
 
 
-_rao = partial(_field, rao, whole, integral)
-_count = partial(_field, integer, whole, integral)
-_number = partial(_field, number, whole, integral)
-_flag = partial(_field, flag, boolean, boolean)
-_fixed32 = partial(_field, number, partial(fixed, fraction_bits=32), partial(fixed_bits, fraction_bits=32))
-_fixed64 = partial(_field, number, partial(fixed, fraction_bits=64), partial(fixed_bits, fraction_bits=64))
-_json = partial(_field, json, document, documented)
-_account = partial(_field, _nullable_account, blob, blob)
+_rao = partial(_field, RAO)
+_count = partial(_field, INTEGER)
+_number = partial(_field, NUMBER)
+_flag = partial(_field, FLAG)
+_fixed32 = partial(_field, FIXED32)
+_fixed64 = partial(_field, FIXED64)
+_json = partial(_field, JSON)
+_account = partial(_field, ACCOUNT)
 
 POOL_FIELDS: tuple[Field, ...] = (
     _rao("SubnetTAO", "TAO in the pool, rao."),

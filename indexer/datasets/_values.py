@@ -7,10 +7,14 @@ not text keep their hex. Pure, and shared by the datasets only.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Context, Decimal
+from typing import TypeVar
 
 from indexer.errors import DecodeError
 from indexer.model import ItemRef
+
+T = TypeVar("T")
 
 _EXACT = Context(prec=200)
 """u128 bits over 2^64 need at most 39 + 64 digits; nothing is ever rounded."""
@@ -40,6 +44,20 @@ def boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise DecodeError(f"expected a boolean, found {type(value).__name__}")
     return value
+
+
+def nothing_inside(value: object) -> bool:
+    """True for ``()``: a value that says nothing but that its key is there."""
+    if value != ():
+        raise DecodeError(f"expected (), found {type(value).__name__}")
+    return True
+
+
+def vector(value: object, of: Callable[[object], T]) -> list[T]:
+    """A list as decoded, or an array as stored, each part by ``of``."""
+    if not isinstance(value, list):
+        raise DecodeError(f"expected a list, found {type(value).__name__}")
+    return [of(part) for part in value]
 
 
 def pair(value: object) -> tuple[object, object]:

@@ -176,7 +176,7 @@ def test_subnet_fields_become_columns_and_keep_every_bit() -> None:
         subtensor("TokenSymbol", 4, value="τ".encode()),
         subtensor("SubnetIdentitiesV3", 4, value=identity),
     ]
-    assert list(subnets.rows(BLOCK, changes, FakeRuntime())) == [
+    assert list(subnets.DATASET.rows(BLOCK, changes, FakeRuntime())) == [
         Row("subnet_pools", (4,), {"subnet_tao": 10}),
         Row("subnet_pools", (4,), {"subnet_moving_price": Decimal("1.5")}),
         Row("subnet_pools", (4,), {"subnet_ema_tao_flow": Decimal("-0.5"), "subnet_ema_tao_flow_block": 99}),
@@ -244,7 +244,7 @@ def test_a_value_of_another_type_is_an_error_that_names_the_item() -> None:
     for rows, change in (
         (stake.rows, subtensor("TotalHotkeyAlpha", HOT, 3, value={"new": "struct"})),
         (stake.rows, subtensor("AlphaV2", HOT, COLD, 3, value=5)),
-        (subnets.rows, subtensor("SubnetTAO", 3, value=True)),
+        (subnets.DATASET.rows, subtensor("SubnetTAO", 3, value=True)),
         (hyperparameters.rows, subtensor("Tempo", 3, value="fast")),
         (balances.rows, Change(balances.ACCOUNT, (HOT,), 5, b"")),
     ):
