@@ -112,6 +112,7 @@ class Endpoint:
         self.promised: tuple[int, float] | None = None
         """A height below its head that nobody knows, and since when."""
         self._full = 0
+        self._fewer_s = 0.0
         self._failed: tuple[float, str] = (0.0, "")
         self._show()
 
@@ -217,7 +218,15 @@ class Endpoint:
         smaller = max(1, min(self.keys_max, asked) // 2)
         if smaller < self.keys_max:
             log.info("endpoint_proof_size", endpoint=self.name, keys=smaller)
-        self.keys_max, self._full = smaller, 0
+        self.keys_max, self._full, self._fewer_s = smaller, 0, time.monotonic()
+
+    def cut_over(self, asked: int, asked_s: float) -> None:
+        """The connection was lost while ``asked`` keys, asked for at ``asked_s``, were under way: maybe over them.
+
+        What was under way when an earlier loss was noted tells nothing new: of many on one connection, one counts.
+        """
+        if asked_s >= self._fewer_s:
+            self.fewer_keys(asked)
 
     def proof_fits(self, asked: int) -> None:
         """A proof of ``asked`` keys arrived; after many of full size a larger one is tried."""

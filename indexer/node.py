@@ -7,6 +7,7 @@ alone, and the next one is asked. This module knows methods and bytes, never tab
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
@@ -259,6 +260,7 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
     at = 0
     while at < len(keys):
         part = keys[at : at + endpoint.keys_max]
+        asked_s = time.monotonic()
         try:
             result = await endpoint.request("state_getReadProof", [[_hex(key) for key in part], _hex(block_hash)])
         except Unreachable:
@@ -271,7 +273,7 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
         except NodeError as error:
             # Some servers cut the connection over a large answer, and say nothing of it.
             if type(error) is NodeError and len(part) > 1:
-                endpoint.fewer_keys(len(part))
+                endpoint.cut_over(len(part), asked_s)
             raise
         try:
             nodes.update(by_hash(bytes.fromhex(node[2:]) for node in result["proof"]))
