@@ -23,6 +23,7 @@ from indexer.metrics import Metrics
 from indexer.node import Node, open_node
 from indexer.outage import Outage
 from indexer.run import Run
+from indexer.stall import Stall
 from indexer.store import Store, open_store
 from indexer.verify import patrol
 
@@ -108,7 +109,7 @@ async def _supervise(
     delays = backoff()
     cache = NodeCache(NODE_CACHE_BYTES)
     leader = Leader(metrics, stopping, standby=settings.standby)
-    outage = Outage()
+    outage, stall = Outage(), Stall(metrics)
     failures = 0
     known_good = False
     while True:
@@ -119,7 +120,7 @@ async def _supervise(
                 if not outage.lasts:
                     metrics.condition("database", True)
                 await leader.take(store)
-                run = Run(settings, wanted, node, store, cache, metrics, stopping)
+                run = Run(settings, wanted, node, store, cache, metrics, stall, stopping)
                 known_good = known_good or bool(await store.cursors())
                 async with anyio.create_task_group() as group:
                     group.start_soon(keep, store, metrics, name="writer")

@@ -1,4 +1,4 @@
-"""A connection that is lost with many requests under way."""
+"""A connection that is lost with requests under way: is it over their size, or for no reason of theirs?"""
 
 from __future__ import annotations
 
@@ -36,3 +36,26 @@ async def test_a_lost_connection_with_many_proofs_under_way_is_held_against_thei
             for height in range(1, 7):
                 group.start_soon(node.read_proof, keys, chain.at(height).hash)
         assert (cuts, endpoint.keys_max) == (1, 20)
+
+
+@pytest.mark.parametrize(("apart_s", "keys_max"), [(0.0, 1000), (5.0, 20)])
+async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follow_each_other(
+    monkeypatch: pytest.MonkeyPatch, apart_s: float, keys_max: int
+) -> None:
+    monkeypatch.setattr("indexer.endpoints.CUTS_APART_S", apart_s)
+    chain = simulated_chain(3)
+    chain.grow(6)
+    keys, cuts = [bytes([at]) * 8 for at in range(40)], 0
+
+    async def cut_twice(method: str, params: Any, result: Any) -> Any:
+        nonlocal cuts
+        if method == "state_getReadProof" and params[1] == "0x" + chain.at(2).hash.hex() and cuts < 2:
+            cuts += 1
+            raise DropConnection
+        return result
+
+    async with DevNode(chain, tamper=cut_twice) as good, open_node([good.url]) as node:
+        endpoint = node._pool.endpoints[0]
+        await node.read_proof(keys, chain.at(1).hash)
+        await node.read_proof(keys, chain.at(2).hash)
+        assert (cuts, endpoint.keys_max) == (2, keys_max)

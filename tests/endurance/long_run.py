@@ -1,0 +1,206 @@
+"""A long life: a chain that grows as fast as it is indexed, with faults, and a census now and then.
+
+This process is the node, the network between the parties, and the observer; the indexer is a process of its own,
+so that its memory means something. What happens when is decided by the seed and the height alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import asyncpg
+from anyio.abc import Process
+from proxy import Proxy
+from story import Faults, Rates
+
+from indexer.devchain.chain import Chain
+from indexer.devchain.server import DevNode
+
+CENSUS = Path(__file__).with_name("census.py")
+AHEAD = 96
+"""Blocks that the chain is ahead of the indexer at most: so many states a node keeps in any case."""
+GROWN_AT_ONCE = 8
+FORK_EVERY, CUT_EVERY, DROP_EVERY, DEEP_EVERY = 120, 400, 300, 2000
+"""Blocks between two forks, two cuts of the database's connections, of the nodes', two deep forks; on average."""
+RATES = Rates(drop=0.0002, delay=0.003, refuse=0.0005, silence=0.0001, lie=0.0, forget=0.001)
+"""Many requests make a block: one in a few blocks fails. No lies: a liar is left alone for an hour."""
+SETTLING_S = 30.0
+"""What ends late has so long to do so before it counts as left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What was held at a moment of rest."""
+
+    block: int
+    rss_mib: float
+    node_rss_mib: float
+    counts: Counter[str]
+    """Descriptors, tasks, threads, sessions of Postgres, sockets of the node; by kind."""
+    largest: tuple[str, ...] = ()
+
+
+@dataclass
+class Life:
+    """One indexer process, its node and its database, from ``lived`` on."""
+
+    chain: Chain
+    nodes: tuple[DevNode, ...]
+    proxy: Proxy
+    process: Process
+    told: Path
+    log: Path
+    database: asyncpg.Connection[asyncpg.Record]
+    met: Counter[str] = field(default_factory=Counter)
+
+    async def committed(self) -> int:
+        """The last block all datasets have; -1 if none."""
+        assert self.process.returncode is None, f"the indexer ended with {self.process.returncode}: {self.last_words()}"
+        value = await self.database.fetchval("SELECT min(block_number) FROM cursors")
+        return -1 if value is None else int(value)
+
+    async def level(self) -> None:
+        """Wait until the best head is committed."""
+        with anyio.fail_after(120):
+            while True:
+                tips = await self.database.fetch("SELECT DISTINCT block_hash FROM cursors")
+                if [row["block_hash"] for row in tips] == [self.chain.best.hash]:
+                    return
+                await self.committed()
+                await anyio.sleep(0.05)
+
+    async def all_connected(self) -> None:
+        """Wait until every node is: the first look at those that are not asked is some seconds after the start."""
+        await self.level()
+        with anyio.fail_after(60):
+            while not all(node.connections for node in self.nodes):  # noqa: ASYNC110 - another process connects
+                await anyio.sleep(0.1)
+
+    async def census(self, no_more_than: Counter[str] | None = None) -> Census:
+        """Count once all is level, and again until no kind has more than it may, or ``SETTLING_S`` are over."""
+        await self.level()
+        taken = await self._count()
+        with anyio.move_on_after(SETTLING_S):
+            while no_more_than is not None and taken.counts - no_more_than:
+                await anyio.sleep(0.5)
+                taken = await self._count()
+        return taken
+
+    async def _count(self) -> Census:
+        self.told.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        with anyio.fail_after(20):
+            while not self.told.exists():  # noqa: ASYNC110 - another process writes it
+                await anyio.sleep(0.02)
+        held = json.loads(self.told.read_text())
+        counts = Counter(
+            {f"{what} {name}": n for what in ("fds", "tasks", "threads") for name, n in held[what].items()}
+        )
+        counts["sessions"] = await self.database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        counts["node sockets"] = sum(node.connections for node in self.nodes)
+        return Census(
+            block=await self.committed(),
+            rss_mib=held["rss_kib"] / 1024,
+            node_rss_mib=_rss_kib("self") / 1024,
+            counts=counts,
+            largest=tuple(held.get("largest", ())),
+        )
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Log lines of one event."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in lines if line["event"] == name]
+
+    def last_words(self) -> str:
+        """The end of the indexer's log."""
+        return "\n".join(self.log.read_text().splitlines()[-8:])
+
+
+def _rss_kib(pid: str) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4
+
+
+@asynccontextmanager
+async def lived(chain: Chain, dsn: str, folder: Path, *options: str, faults: Faults | None = None) -> AsyncIterator[Life]:
+    """The indexer follows the best head of two nodes of ``chain``; it is killed at the end if it still lives."""
+    told, log = folder / "census.json", folder / "indexer.log"
+    database = await asyncpg.connect(dsn)
+    try:
+        async with DevNode(chain, tamper=faults) as one, DevNode(chain, tamper=faults) as two, Proxy(dsn) as proxy:
+            arguments = ["run", "--network", f"{one.url},{two.url}", "--database-url", proxy.dsn, "--follow", "best"]
+            arguments += ["--start", "genesis", "--metrics-address", "off", "--log-format", "json", *options]
+            with log.open("ab") as stderr:
+                process = await anyio.open_process(
+                    [sys.executable, str(CENSUS), str(told), *arguments], stdout=None, stderr=stderr
+                )
+            life = Life(chain, (one, two), proxy, process, told, log, database)
+            try:
+                yield life
+            finally:
+                with anyio.CancelScope(shield=True):
+                    if process.returncode is None:
+                        process.send_signal(signal.SIGKILL)
+                    await process.wait()
+                    await process.aclose()
+    finally:
+        await database.close()
+
+
+async def live(life: Life, until: int, chance: random.Random, faults: Faults) -> None:
+    """Let the chain grow to height ``until``, things going wrong on the way."""
+    chain = life.chain
+    while chain.best.number < until:
+        if chain.best.number - await life.committed() > AHEAD - GROWN_AT_ONCE:
+            await anyio.sleep(0.02)
+            continue
+        for _ in range(min(GROWN_AT_ONCE, until - chain.best.number)):
+            chain.grow(1)
+            await anyio.sleep(0)  # the nodes of this process answer in between
+        final_to = chain.best.number - chance.randint(2, 12)
+        if chain.best.number % DEEP_EVERY > 60:  # finality stalls for a while, so that there is room for a deep fork
+            chain.finalize(max(0, final_to))
+        for name, every, happen in _MISHAPS:
+            if chance.random() < GROWN_AT_ONCE / every and await happen(life, chance):
+                life.met[name] += 1
+        if len(faults.attempts) > 20_000:  # nobody asks again what was asked long ago
+            faults.attempts.clear()
+
+
+async def _fork(life: Life, chance: random.Random) -> bool:
+    """A longer branch from somewhere above finality."""
+    chain = life.chain
+    at = chance.randint(chain.finalized.number, chain.best.number)
+    depth = chain.best.number - at
+    if depth:
+        chain.fork(at, depth + 1, salt=chance.randint(1, 1 << 30))
+        life.met["blocks taken back"] += depth
+    return depth > 0
+
+
+async def _cut_database(life: Life, _: random.Random) -> bool:
+    life.proxy.cut()
+    return True
+
+
+async def _drop_nodes(life: Life, chance: random.Random) -> bool:
+    chance.choice(life.nodes).drop_connections()
+    return True
+
+
+_MISHAPS: tuple[tuple[str, int, Callable[[Life, random.Random], Any]], ...] = (
+    ("forks", FORK_EVERY, _fork),
+    ("database cuts", CUT_EVERY, _cut_database),
+    ("node cuts", DROP_EVERY, _drop_nodes),
+)
