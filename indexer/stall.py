@@ -53,4 +53,6 @@ class Stall:
             self._since_s = None
         if follow == "finalized":
             stalled = self._since_s is not None
-            self._metrics.condition("finality", not stalled, f"nothing is final above block {finalized}, best is {best}")
+            self._metrics.condition(
+                "finality", not stalled, f"nothing is final above block {finalized}, best is {best}"
+            )

@@ -19,7 +19,6 @@ from indexer.devchain.trie_build import TrieStore
 from indexer.model import Header
 from indexer.trie import EMPTY_ROOT
 
-
 SWEEP_EVERY_BLOCKS = 256
 """Finalized blocks after which what need not be kept is forgotten: looking for it costs a walk over all states."""
 
@@ -67,9 +66,7 @@ class Listener:
 class Chain:
     """Blocks by hash, the canonical chain by number, and all their states."""
 
-    def __init__(
-        self, producer: Producer, *, keep_states: int | None = None, keep_blocks: int | None = None
-    ) -> None:
+    def __init__(self, producer: Producer, *, keep_states: int | None = None, keep_blocks: int | None = None) -> None:
         """``keep_states``: how many finalized states stay readable; None keeps all (an archive node).
 
         ``keep_blocks``: how many finalized blocks, and forks from them, stay known by more than their hash; at

@@ -6,6 +6,7 @@ so that its memory means something. What happens when is decided by the seed and
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import signal
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import asyncpg
 from anyio.abc import Process
 from proxy import Proxy
-from story import Faults, Rates
 
 from indexer.devchain.chain import Chain
-from indexer.devchain.server import DevNode
+from indexer.devchain.rpc import RpcError
+from indexer.devchain.server import DevNode, DropConnection
 
 CENSUS = Path(__file__).with_name("census.py")
 AHEAD = 96
@@ -32,10 +34,46 @@ AHEAD = 96
 GROWN_AT_ONCE = 8
 FORK_EVERY, CUT_EVERY, DROP_EVERY, DEEP_EVERY = 120, 400, 300, 2000
 """Blocks between two forks, two cuts of the database's connections, of the nodes', two deep forks; on average."""
-RATES = Rates(drop=0.0002, delay=0.003, refuse=0.0005, silence=0.0001, lie=0.0, forget=0.001)
-"""Many requests make a block: one in a few blocks fails. No lies: a liar is left alone for an hour."""
+RATES = {"delay": 0.003, "forget": 0.001, "refuse": 0.0005, "drop": 0.0002, "silence": 0.0001}
+"""How often a request meets each fault; some six make a block. No lies: a liar is left alone for an hour."""
+TIMEOUT_S = 1.0
 SETTLING_S = 30.0
 """What ends late has so long to do so before it counts as left behind."""
+
+
+@dataclass
+class Weather:
+    """A ``Tamper`` for all nodes. Seed, request and attempt decide, never the order of tasks."""
+
+    seed: int
+    over: bool = False
+    met: Counter[str] = field(default_factory=Counter)
+    _attempts: Counter[bytes] = field(default_factory=Counter)
+
+    async def __call__(self, method: str, params: Any, result: Any) -> Any:
+        """Answer, or fail."""
+        request = hashlib.blake2b(json.dumps([method, params]).encode(), digest_size=8).digest()
+        if len(self._attempts) > 10_000:
+            self._attempts.clear()  # nobody asks again what was asked long ago
+        self._attempts[request] += 1
+        roll = random.Random(f"{self.seed} {request.hex()} {self._attempts[request]}").random()
+        for kind, rate in RATES.items():
+            if 0 <= roll < rate and not self.over:
+                self.met[kind] += 1
+                return await _fail(kind, method, result)
+            roll -= rate
+        return result
+
+
+async def _fail(kind: str, method: str, result: Any) -> Any:
+    if kind == "drop":
+        raise DropConnection
+    if kind == "refuse":
+        raise RpcError(-32000, "Server is busy, try again later")
+    if kind == "forget":
+        return None if method == "chain_getBlockHash" else result
+    await anyio.sleep(0.05 if kind == "delay" else 2 * TIMEOUT_S)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +116,10 @@ class Life:
                     return
                 await self.committed()
                 await anyio.sleep(0.05)
+
+    async def final(self) -> set[int | None]:
+        """Up to where the datasets hold their blocks for final."""
+        return {row["finalized_block"] for row in await self.database.fetch("SELECT finalized_block FROM cursors")}
 
     async def all_connected(self) -> None:
         """Wait until every node is: the first look at those that are not asked is some seconds after the start."""
@@ -133,14 +175,17 @@ def _rss_kib(pid: str) -> int:
 
 
 @asynccontextmanager
-async def lived(chain: Chain, dsn: str, folder: Path, *options: str, faults: Faults | None = None) -> AsyncIterator[Life]:
+async def lived(
+    chain: Chain, dsn: str, folder: Path, *options: str, weather: Weather | None = None
+) -> AsyncIterator[Life]:
     """The indexer follows the best head of two nodes of ``chain``; it is killed at the end if it still lives."""
     told, log = folder / "census.json", folder / "indexer.log"
     database = await asyncpg.connect(dsn)
     try:
-        async with DevNode(chain, tamper=faults) as one, DevNode(chain, tamper=faults) as two, Proxy(dsn) as proxy:
+        async with DevNode(chain, tamper=weather) as one, DevNode(chain, tamper=weather) as two, Proxy(dsn) as proxy:
             arguments = ["run", "--network", f"{one.url},{two.url}", "--database-url", proxy.dsn, "--follow", "best"]
-            arguments += ["--start", "genesis", "--metrics-address", "off", "--log-format", "json", *options]
+            arguments += ["--start", "genesis", "--rpc-timeout-s", str(TIMEOUT_S), "--log-format", "json"]
+            arguments += ["--metrics-address", "127.0.0.1:0", *options]
             with log.open("ab") as stderr:
                 process = await anyio.open_process(
                     [sys.executable, str(CENSUS), str(told), *arguments], stdout=None, stderr=stderr
@@ -158,7 +203,7 @@ async def lived(chain: Chain, dsn: str, folder: Path, *options: str, faults: Fau
         await database.close()
 
 
-async def live(life: Life, until: int, chance: random.Random, faults: Faults) -> None:
+async def live(life: Life, until: int, chance: random.Random) -> None:
     """Let the chain grow to height ``until``, things going wrong on the way."""
     chain = life.chain
     while chain.best.number < until:
@@ -167,15 +212,13 @@ async def live(life: Life, until: int, chance: random.Random, faults: Faults) ->
             continue
         for _ in range(min(GROWN_AT_ONCE, until - chain.best.number)):
             chain.grow(1)
-            await anyio.sleep(0)  # the nodes of this process answer in between
+            await anyio.lowlevel.checkpoint()  # the nodes of this process answer in between
         final_to = chain.best.number - chance.randint(2, 12)
         if chain.best.number % DEEP_EVERY > 60:  # finality stalls for a while, so that there is room for a deep fork
             chain.finalize(max(0, final_to))
         for name, every, happen in _MISHAPS:
             if chance.random() < GROWN_AT_ONCE / every and await happen(life, chance):
                 life.met[name] += 1
-        if len(faults.attempts) > 20_000:  # nobody asks again what was asked long ago
-            faults.attempts.clear()
 
 
 async def _fork(life: Life, chance: random.Random) -> bool:
