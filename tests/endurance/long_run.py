@@ -12,7 +12,7 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +32,10 @@ CENSUS = Path(__file__).with_name("census.py")
 AHEAD = 96
 """Blocks that the chain is ahead of the indexer at most: so many states a node keeps in any case."""
 GROWN_AT_ONCE = 8
-FORK_EVERY, CUT_EVERY, DROP_EVERY, DEEP_EVERY = 120, 400, 300, 2000
-"""Blocks between two forks, two cuts of the database's connections, of the nodes', two deep forks; on average."""
+FORK_EVERY, CUT_EVERY, DROP_EVERY = 120, 200, 150
+"""Blocks between two forks, two cuts of the database's connections, two of a node's."""
+DEEP_EVERY, DEEP = 2000, 60
+"""Blocks between two stalls of finality, and their length: room for deep forks."""
 RATES = {"delay": 0.003, "forget": 0.001, "refuse": 0.0005, "drop": 0.0002, "silence": 0.0001}
 """How often a request meets each fault; some six make a block. No lies: a liar is left alone for an hour."""
 TIMEOUT_S = 1.0
@@ -210,39 +212,37 @@ async def live(life: Life, until: int, chance: random.Random) -> None:
         if chain.best.number - await life.committed() > AHEAD - GROWN_AT_ONCE:
             await anyio.sleep(0.02)
             continue
+        before = chain.best.number
         for _ in range(min(GROWN_AT_ONCE, until - chain.best.number)):
             chain.grow(1)
             await anyio.lowlevel.checkpoint()  # the nodes of this process answer in between
         final_to = chain.best.number - chance.randint(2, 12)
-        if chain.best.number % DEEP_EVERY > 60:  # finality stalls for a while, so that there is room for a deep fork
+        if chain.best.number % DEEP_EVERY > DEEP:
             chain.finalize(max(0, final_to))
         for name, every, happen in _MISHAPS:
-            if chance.random() < GROWN_AT_ONCE / every and await happen(life, chance):
+            if before // every < chain.best.number // every:
                 life.met[name] += 1
+                await happen(life, chance)
 
 
-async def _fork(life: Life, chance: random.Random) -> bool:
-    """A longer branch from somewhere above finality."""
+async def _fork(life: Life, chance: random.Random) -> None:
+    """A longer branch from somewhere above finality, once the present one is committed."""
     chain = life.chain
-    at = chance.randint(chain.finalized.number, chain.best.number)
-    depth = chain.best.number - at
-    if depth:
-        chain.fork(at, depth + 1, salt=chance.randint(1, 1 << 30))
-        life.met["blocks taken back"] += depth
-    return depth > 0
+    await life.level()
+    depth = chance.randint(1, chain.best.number - chain.finalized.number)
+    chain.fork(chain.best.number - depth, depth + 1, salt=chance.randint(1, 1 << 30))
+    life.met["blocks taken back"] += depth
 
 
-async def _cut_database(life: Life, _: random.Random) -> bool:
+async def _cut_database(life: Life, _: random.Random) -> None:
     life.proxy.cut()
-    return True
 
 
-async def _drop_nodes(life: Life, chance: random.Random) -> bool:
+async def _drop_nodes(life: Life, chance: random.Random) -> None:
     chance.choice(life.nodes).drop_connections()
-    return True
 
 
-_MISHAPS: tuple[tuple[str, int, Callable[[Life, random.Random], Any]], ...] = (
+_MISHAPS: tuple[tuple[str, int, Callable[[Life, random.Random], Awaitable[None]]], ...] = (
     ("forks", FORK_EVERY, _fork),
     ("database cuts", CUT_EVERY, _cut_database),
     ("node cuts", DROP_EVERY, _drop_nodes),

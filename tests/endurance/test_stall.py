@@ -1,4 +1,4 @@
-"""Finality stands still for hundreds of blocks (``STALL``): the best head is followed all the same, in bounded memory.
+"""Finality stands still for ``STALL`` blocks: the best head is followed all the same, with bounded memory.
 
 In the middle of it the chain leaves a branch of forty blocks, and the indexer is killed. Then finality comes back in
 one jump. ``make endurance`` does it with thousands of blocks: their memory tells, and their time is too long for CI.
