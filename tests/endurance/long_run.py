@@ -32,11 +32,11 @@ CENSUS = Path(__file__).with_name("census.py")
 AHEAD = 96
 """Blocks that the chain is ahead of the indexer at most: so many states a node keeps in any case."""
 GROWN_AT_ONCE = 8
-FORK_EVERY, CUT_EVERY, DROP_EVERY = 120, 200, 150
-"""Blocks between two forks, two cuts of the database's connections, two of a node's."""
+FORK_EVERY, CUT_EVERY, DROP_EVERY, SILENCE_EVERY = 120, 200, 150, 250
+"""Blocks between two forks, two cuts of the database's connections, two of a node's, two silences."""
 DEEP_EVERY, DEEP = 2000, 60
 """Blocks between two stalls of finality, and their length: room for deep forks."""
-RATES = {"delay": 0.003, "forget": 0.001, "refuse": 0.0005, "drop": 0.0002, "silence": 0.0001}
+RATES = {"delay": 0.003, "forget": 0.001, "refuse": 0.0005, "drop": 0.0002}
 """How often a request meets each fault; some six make a block. No lies: a liar is left alone for an hour."""
 TIMEOUT_S = 1.0
 SETTLING_S = 30.0
@@ -48,7 +48,10 @@ class Weather:
     """A ``Tamper`` for all nodes. Seed, request and attempt decide, never the order of tasks."""
 
     seed: int
+    strength: float = 1.0
     over: bool = False
+    silent: bool = False
+    """The next request is answered too late."""
     met: Counter[str] = field(default_factory=Counter)
     _attempts: Counter[bytes] = field(default_factory=Counter)
 
@@ -58,12 +61,15 @@ class Weather:
         if len(self._attempts) > 10_000:
             self._attempts.clear()  # nobody asks again what was asked long ago
         self._attempts[request] += 1
+        if self.silent:
+            self.silent = False
+            await anyio.sleep(2 * TIMEOUT_S)
         roll = random.Random(f"{self.seed} {request.hex()} {self._attempts[request]}").random()
         for kind, rate in RATES.items():
-            if 0 <= roll < rate and not self.over:
+            roll -= rate * self.strength
+            if roll < 0 and not self.over:
                 self.met[kind] += 1
                 return await _fail(kind, method, result)
-            roll -= rate
         return result
 
 
@@ -74,7 +80,7 @@ async def _fail(kind: str, method: str, result: Any) -> Any:
         raise RpcError(-32000, "Server is busy, try again later")
     if kind == "forget":
         return None if method == "chain_getBlockHash" else result
-    await anyio.sleep(0.05 if kind == "delay" else 2 * TIMEOUT_S)
+    await anyio.sleep(0.05)
     return result
 
 
@@ -97,6 +103,7 @@ class Life:
     chain: Chain
     nodes: tuple[DevNode, ...]
     proxy: Proxy
+    weather: Weather
     process: Process
     told: Path
     log: Path
@@ -154,6 +161,7 @@ class Life:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         counts["node sockets"] = sum(node.connections for node in self.nodes)
+        counts["node subscriptions"] = sum(node.subscriptions for node in self.nodes)
         return Census(
             block=await self.committed(),
             rss_mib=held["rss_kib"] / 1024,
@@ -177,9 +185,7 @@ def _rss_kib(pid: str) -> int:
 
 
 @asynccontextmanager
-async def lived(
-    chain: Chain, dsn: str, folder: Path, *options: str, weather: Weather | None = None
-) -> AsyncIterator[Life]:
+async def lived(chain: Chain, dsn: str, folder: Path, weather: Weather, *options: str) -> AsyncIterator[Life]:
     """The indexer follows the best head of two nodes of ``chain``; it is killed at the end if it still lives."""
     told, log = folder / "census.json", folder / "indexer.log"
     database = await asyncpg.connect(dsn)
@@ -192,7 +198,7 @@ async def lived(
                 process = await anyio.open_process(
                     [sys.executable, str(CENSUS), str(told), *arguments], stdout=None, stderr=stderr
                 )
-            life = Life(chain, (one, two), proxy, process, told, log, database)
+            life = Life(chain, (one, two), proxy, weather, process, told, log, database)
             try:
                 yield life
             finally:
@@ -242,8 +248,13 @@ async def _drop_nodes(life: Life, chance: random.Random) -> None:
     chance.choice(life.nodes).drop_connections()
 
 
+async def _fall_silent(life: Life, _: random.Random) -> None:
+    life.weather.silent = True
+
+
 _MISHAPS: tuple[tuple[str, int, Callable[[Life, random.Random], Awaitable[None]]], ...] = (
     ("forks", FORK_EVERY, _fork),
     ("database cuts", CUT_EVERY, _cut_database),
     ("node cuts", DROP_EVERY, _drop_nodes),
+    ("silences", SILENCE_EVERY, _fall_silent),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from long_run import Life, lived
+from long_run import Life, Weather, lived
 from running import index
 from tables import Tables, all_rows, assert_equal
 
@@ -47,7 +47,7 @@ async def test_a_long_finality_stall_is_lived_through_with_a_deep_fork_and_a_kil
     chain.grow(FINAL)
     chain.finalize(FINAL)
     middle, end = FINAL + STALL // 2, FINAL + STALL
-    async with lived(chain, database, tmp_path, "--batch", "100") as life:
+    async with lived(chain, database, tmp_path, Weather(SEED, over=True), "--batch", "100") as life:
         await life.all_connected()
         assert await life.final() == {FINAL}
         await grow(life, FINAL + STALLED_BLOCKS - 1)
@@ -64,7 +64,7 @@ async def test_a_long_finality_stall_is_lived_through_with_a_deep_fork_and_a_kil
         life.process.send_signal(signal.SIGKILL)
         chain.grow(DEPTH)
         await life.process.wait()
-    async with lived(chain, database, tmp_path, "--batch", "100") as life:
+    async with lived(chain, database, tmp_path, Weather(SEED, over=True), "--batch", "100") as life:
         await grow(life, end)
         assert await life.final() == {FINAL}
         await life.all_connected()
