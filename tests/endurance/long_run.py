@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import signal
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import asyncpg
 from anyio.abc import Process
 from proxy import Proxy
@@ -39,6 +42,8 @@ DEEP_EVERY, DEEP = 2000, 60
 RATES = {"delay": 0.003, "forget": 0.001, "refuse": 0.0005, "drop": 0.0002}
 """How often a request meets each fault; some six make a block. No lies: a liar is left alone for an hour."""
 TIMEOUT_S = 1.0
+LEFT_ALONE_S = 400.0
+"""An endpoint that fell silent again and again is left alone for five minutes."""
 SETTLING_S = 30.0
 """What ends late has so long to do so before it counts as left behind."""
 
@@ -131,15 +136,22 @@ class Life:
         return {row["finalized_block"] for row in await self.database.fetch("SELECT finalized_block FROM cursors")}
 
     async def all_connected(self) -> None:
-        """Wait until every node is: the first look at those that are not asked is some seconds after the start."""
-        await self.level()
-        with anyio.fail_after(60):
-            while not all(node.connections for node in self.nodes):  # noqa: ASYNC110 - another process connects
-                await anyio.sleep(0.1)
+        """Wait until every node is in use or in reserve: also one that was left alone for a while."""
+        (metrics,) = {line["port"] for line in self.events("metrics")[-1:]}
+        url = f"http://127.0.0.1:{metrics}/metrics"
+        with anyio.fail_after(LEFT_ALONE_S):
+            while True:
+                usable = re.findall(
+                    r"^indexer_endpoint_usable{.*} (\S+)$", await anyio.to_thread.run_sync(_get, url), re.M
+                )
+                if set(usable) == {"1.0"} and all(node.connections for node in self.nodes):
+                    return
+                await anyio.sleep(0.2)
 
     async def census(self, no_more_than: Counter[str] | None = None) -> Census:
-        """Count once all is level, and again until no kind has more than it may, or ``SETTLING_S`` are over."""
+        """Count once all is level and connected; again until no kind is over its number, or for ``SETTLING_S``."""
         await self.level()
+        await self.all_connected()
         taken = await self._count()
         with anyio.move_on_after(SETTLING_S):
             while no_more_than is not None and taken.counts - no_more_than:
@@ -178,6 +190,11 @@ class Life:
     def last_words(self) -> str:
         """The end of the indexer's log."""
         return "\n".join(self.log.read_text().splitlines()[-8:])
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 def _rss_kib(pid: str) -> int:

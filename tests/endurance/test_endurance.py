@@ -39,7 +39,6 @@ async def test_a_long_life_with_faults_leaves_nothing_behind(database: str, tmp_
     options = ("--verify-every-blocks", str(max(100, BLOCKS // 10)), "--batch", "50")
     async with lived(chain, database, tmp_path, weather, *options) as life:
         began_s = time.monotonic()
-        await life.all_connected()
         taken = [await life.census()]
         for part in range(1, 21):
             await live(life, 30 + (BLOCKS - 30) * part // 20, chance)

@@ -48,7 +48,7 @@ async def test_a_long_finality_stall_is_lived_through_with_a_deep_fork_and_a_kil
     chain.finalize(FINAL)
     middle, end = FINAL + STALL // 2, FINAL + STALL
     async with lived(chain, database, tmp_path, Weather(SEED, over=True), "--batch", "100") as life:
-        await life.all_connected()
+        await life.level()
         assert await life.final() == {FINAL}
         await grow(life, FINAL + STALLED_BLOCKS - 1)
         assert life.events("finality_stalled") == []
@@ -67,7 +67,6 @@ async def test_a_long_finality_stall_is_lived_through_with_a_deep_fork_and_a_kil
     async with lived(chain, database, tmp_path, Weather(SEED, over=True), "--batch", "100") as life:
         await grow(life, end)
         assert await life.final() == {FINAL}
-        await life.all_connected()
         late = await life.census(early.counts)
         assert not late.counts - early.counts
         assert STALL < MEMORY_TELLS_FROM or late.rss_mib < early.rss_mib * GROWTH_MAX
