@@ -288,6 +288,7 @@ async def _unsubscribe(link: Link, method: str, name: str) -> None:
     """End a subscription whose reader went away; whether that works no longer matters."""
     with suppress(NodeError):
         await link.request(method.replace("subscribe", "unsubscribe"), [name], 5.0)
+    link.forget(name)  # once more: what was told until now looked like the beginning of another one
 
 
 def parse_header(header: Any, block_hash: bytes | None, endpoint: str) -> Header:

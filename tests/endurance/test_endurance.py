@@ -54,7 +54,8 @@ async def test_a_long_life_with_faults_leaves_nothing_behind(database: str, tmp_
     chain.finalize(chain.best.number)
     await is_whole(chain, database)
     for one in taken[1:]:
-        assert not one.counts - taken[0].counts, f"held at block {one.block} and not at the start"
+        more = one.counts - taken[0].counts
+        assert not more, f"held at block {one.block} and not at the start: {dict(more)}"
     if BLOCKS >= MEMORY_TELLS_FROM:
         half, end = taken[-3].rss_mib, taken[-1].rss_mib
         assert end <= half * GROWTH_MAX, f"{end:.0f} MiB at the end, {half:.0f} MiB half way"

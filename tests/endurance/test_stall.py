@@ -68,7 +68,8 @@ async def test_a_long_finality_stall_is_lived_through_with_a_deep_fork_and_a_kil
         await grow(life, end)
         assert await life.final() == {FINAL}
         late = await life.census(early.counts)
-        assert not late.counts - early.counts
+        more = late.counts - early.counts
+        assert not more, f"held at the end and not at the start: {dict(more)}"
         assert STALL < MEMORY_TELLS_FROM or late.rss_mib < early.rss_mib * GROWTH_MAX
         print(f"rss {early.rss_mib:.1f} MiB at block {early.block}, {late.rss_mib:.1f} MiB at block {late.block}")
         assert life.events("finality_back") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -59,3 +60,21 @@ async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follo
         await node.read_proof(keys, chain.at(1).hash)
         await node.read_proof(keys, chain.at(2).hash)
         assert (cuts, endpoint.keys_max) == (2, keys_max)
+
+
+async def test_what_is_still_told_to_a_subscription_that_ends_is_not_kept_for_another_one() -> None:
+    """A run that ends leaves its connection to the next one: else each would leave some notifications there."""
+    chain = simulated_chain(3)
+    async with DevNode(chain) as good, open_node([good.url]) as node:
+        for _ in range(5):
+            async with aclosing(node.subscribe("chain_subscribeNewHeads")) as heads:
+                async for _ in heads:
+                    chain.grow(2)
+                    break
+        with anyio.fail_after(5):
+            while good.subscriptions:  # noqa: ASYNC110 - the other side's doing
+                await anyio.sleep(0.01)
+        await node.block_hash(0)
+        link = node._pool.endpoints[0].link
+        assert link is not None
+        assert link._early == {}
