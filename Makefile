@@ -7,12 +7,13 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak format demo lock clean
+.PHONY: help setup test lint soak endurance format demo lock clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
 	@echo "make test              run the tests; ARGS=... goes to pytest"
 	@echo "make soak SEEDS=1-500  live through seeded fault stories; prints each seed that fails"
+	@echo "make endurance         live long with faults, and through a long finality stall; BLOCKS=20000 STALL=3000"
 	@echo "make lint              ruff, mypy and the import contract"
 	@echo "make format            let ruff lay out the code"
 	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
@@ -51,6 +52,12 @@ test: setup
 SEEDS := 1-200
 soak: setup
 	SEEDS=$(SEEDS) $(VENV)/bin/pytest tests/faults/test_seeds.py --tb=line --show-capture=no $(ARGS)
+
+# A quarter of an hour; the tests do 300 blocks and a stall of 400. `-s` shows the table as it grows.
+BLOCKS := 20000
+STALL := 3000
+endurance: setup
+	BLOCKS=$(BLOCKS) STALL=$(STALL) $(VENV)/bin/pytest tests/endurance -s $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check $(SOURCES)

@@ -37,6 +37,7 @@ The path of the data, readable from the listing of this folder:
 * ``verify``    the tables against the chain, by root and proof; repair
 * ``heal``      state the nodes have dropped, holes that can be filled in again
 * ``run``       one run: align, then pipelines until stopped or failed
+* ``stall``     finality that stands still, as log and readiness tell it
 * ``outage``    a stretch of failed runs as the log tells it
 * ``daemon``    process life: task groups, signals, restarts, health
 * ``embedded``  a supervised Postgres from a wheel

@@ -17,12 +17,13 @@ from indexer import datasets, embedded, migrate
 from indexer.capture import NodeCache
 from indexer.config import Settings, redact
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, StoreError, backoff, root_cause
+from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, StoreError, WriterFenced, backoff, root_cause
 from indexer.leader import Leader, keep
 from indexer.metrics import Metrics
 from indexer.node import Node, open_node
 from indexer.outage import Outage
 from indexer.run import Run
+from indexer.stall import Stall
 from indexer.store import Store, open_store
 from indexer.verify import patrol
 
@@ -108,18 +109,20 @@ async def _supervise(
     delays = backoff()
     cache = NodeCache(NODE_CACHE_BYTES)
     leader = Leader(metrics, stopping, standby=settings.standby)
-    outage = Outage()
+    outage, stall = Outage(), Stall(metrics)
     failures = 0
-    known_good = False
+    known_good = schema_checked = False
     while True:
         run: Run | None = None
         try:
-            await migrate.upgrade(url)
+            if not schema_checked:  # not after each reorg: SQLAlchemy keeps a little memory of each look
+                await migrate.upgrade(url)
+                schema_checked = True
             async with open_store(url, commit_timeout_s=settings.commit_timeout_s) as store:
                 if not outage.lasts:
                     metrics.condition("database", True)
                 await leader.take(store)
-                run = Run(settings, wanted, node, store, cache, metrics, stopping)
+                run = Run(settings, wanted, node, store, cache, metrics, stall, stopping)
                 known_good = known_good or bool(await store.cursors())
                 async with anyio.create_task_group() as group:
                     group.start_soon(keep, store, metrics, name="writer")
@@ -139,6 +142,8 @@ async def _supervise(
                 raise cause from None
         if stopping.is_set():
             return
+        if isinstance(cause, StoreError | WriterFenced):  # it may be another server by now, or another version's
+            schema_checked = False
         known_good = known_good or (run is not None and run.connected)
         failures += 1
         if not known_good and failures >= FIRST_CONTACT_TRIES:

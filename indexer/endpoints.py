@@ -30,6 +30,8 @@ KEYS_MAX = 1000
 """Keys per read proof at most; about 1 MB of proof, far below a node's 15 MiB."""
 KEYS_GROW_AFTER = 64
 """Full proofs in a row after which the endpoint is asked for a few more keys."""
+CUTS_APART_S = 5.0
+"""Seconds between two losses of the connection that have no common cause: a request is tried again sooner."""
 FLAPPING_STRIKES = 3
 
 
@@ -112,6 +114,8 @@ class Endpoint:
         self.promised: tuple[int, float] | None = None
         """A height below its head that nobody knows, and since when."""
         self._full = 0
+        self._fitted = 0
+        self._cut_s = float("-inf")
         self._failed: tuple[float, str] = (0.0, "")
         self._show()
 
@@ -217,10 +221,24 @@ class Endpoint:
         smaller = max(1, min(self.keys_max, asked) // 2)
         if smaller < self.keys_max:
             log.info("endpoint_proof_size", endpoint=self.name, keys=smaller)
-        self.keys_max, self._full = smaller, 0
+        self.keys_max, self._full, self._fitted = smaller, 0, min(self._fitted, smaller)
+
+    def cut_over(self, asked: int, asked_s: float) -> None:
+        """The connection was lost while ``asked`` keys, asked for at ``asked_s``, were under way: maybe over them.
+
+        What was under way at an earlier loss tells nothing new: of many on one connection, one counts. As many keys
+        as were answered before are above suspicion, unless it is one loss after the other.
+        """
+        last_s = self._cut_s
+        if asked_s < last_s:
+            return
+        self._cut_s = time.monotonic()
+        if asked > self._fitted or self._cut_s - last_s < CUTS_APART_S:
+            self.fewer_keys(asked)
 
     def proof_fits(self, asked: int) -> None:
         """A proof of ``asked`` keys arrived; after many of full size a larger one is tried."""
+        self._fitted = max(self._fitted, asked)
         if asked == self.keys_max < KEYS_MAX:
             self._full += 1
             if self._full >= KEYS_GROW_AFTER:

@@ -192,6 +192,7 @@ class Link:
         stream = self._streams.pop(subscription, None)
         if stream is not None:
             stream.close()
+        self._early.pop(subscription, None)
 
     async def close(self) -> None:
         """Close the socket; the reader then ends by itself."""

@@ -71,6 +71,11 @@ class Metrics:
         self.head_block = Gauge(
             "indexer_head_block", "Height of the newest block the node told of.", ["kind"], registry=registry
         )
+        self.finality_lag_blocks = Gauge(
+            "indexer_finality_lag_blocks",
+            "Blocks between the best head and the finalized one; two or three are usual.",
+            registry=registry,
+        )
         self.committed_block = Gauge(
             "indexer_committed_block", "Height of the last committed block.", registry=registry
         )
@@ -168,6 +173,7 @@ class Metrics:
         build.labels(version=__version__, python=platform.python_version()).set(1)
         self.lag_seconds.set_function(self.lag_s)
         self.lag_blocks.set_function(self._lag_blocks)
+        self.finality_lag_blocks.set_function(self._finality_lag_blocks)
         ProcessCollector(registry=registry)
 
     def head(self, kind: Literal["finalized", "best"], number: int) -> None:
@@ -242,6 +248,11 @@ class Metrics:
             return float("nan")
         return max(0, self._heads[self.follow] - self._committed[0])
 
+    def _finality_lag_blocks(self) -> float:
+        if len(self._heads) < 2:
+            return float("nan")
+        return max(0, self._heads["best"] - self._heads["finalized"])
+
     def health(self) -> tuple[bool, dict[str, object]]:
         """Whether the event loop turned lately, and the answer of /healthz."""
         age_s = self._monotonic_s() - self._beaten_s
@@ -265,6 +276,7 @@ class Metrics:
             "reasons": reasons,
             "committed_block": committed,
             "lag_seconds": round(lag_s, 3),
+            "finality_lag_blocks": None if len(self._heads) < 2 else self._finality_lag_blocks(),
         }
 
     def serve(self, address: str) -> Endpoint:

@@ -7,6 +7,7 @@ alone, and the next one is asked. This module knows methods and bytes, never tab
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
@@ -259,6 +260,7 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
     at = 0
     while at < len(keys):
         part = keys[at : at + endpoint.keys_max]
+        asked_s = time.monotonic()
         try:
             result = await endpoint.request("state_getReadProof", [[_hex(key) for key in part], _hex(block_hash)])
         except Unreachable:
@@ -271,7 +273,7 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
         except NodeError as error:
             # Some servers cut the connection over a large answer, and say nothing of it.
             if type(error) is NodeError and len(part) > 1:
-                endpoint.fewer_keys(len(part))
+                endpoint.cut_over(len(part), asked_s)
             raise
         try:
             nodes.update(by_hash(bytes.fromhex(node[2:]) for node in result["proof"]))
@@ -286,6 +288,7 @@ async def _unsubscribe(link: Link, method: str, name: str) -> None:
     """End a subscription whose reader went away; whether that works no longer matters."""
     with suppress(NodeError):
         await link.request(method.replace("subscribe", "unsubscribe"), [name], 5.0)
+    link.forget(name)  # once more: what was told until now looked like the beginning of another one
 
 
 def parse_header(header: Any, block_hash: bytes | None, endpoint: str) -> Header:

@@ -27,6 +27,7 @@ from indexer.node import Node
 from indexer.pipeline import Pipeline, Plan
 from indexer.recover import align
 from indexer.runtimes import Runtimes
+from indexer.stall import Stall
 from indexer.store import Cursor, Store
 
 log = structlog.get_logger()
@@ -51,12 +52,13 @@ class Run:
         store: Store,
         cache: NodeCache,
         metrics: Metrics,
+        stall: Stall,
         stopping: anyio.Event,
     ) -> None:
         self._settings, self._datasets = settings, tuple(datasets)
         self._node, self._store, self._cache, self._metrics = node, store, cache, metrics
         self._stopping = stopping
-        self._heads = Heads(node, settings.follow, metrics.head)
+        self._heads = Heads(node, settings.follow, stall.head)
         self._runtimes = Runtimes(node, store)
         self._active: set[Pipeline] = set()
         self._dropped: set[BlockRef] = set()

@@ -53,6 +53,13 @@ def choose(seed: int, ledger: Ledger, number: int, salt: int, parent_hash: bytes
     return calls + _reopen_pool(scene)
 
 
+def choose_one(seed: int, ledger: Ledger, number: int, salt: int, parent_hash: bytes) -> list[SignedCall]:
+    """A single call, of a kind that lets the state stay as large as it is; else as ``choose``."""
+    scene = _Scene(ledger, random.Random(f"{seed} {number} {salt} {parent_hash.hex()}"))
+    call = scene.rng.choice(_LASTING_KINDS)(scene)
+    return [] if call is None else [call]
+
+
 def _call(signer: bytes, pallet: str, name: str, **arguments: Any) -> SignedCall:
     return SignedCall(signer, {pallet: {name: arguments}})
 
@@ -293,3 +300,6 @@ _KINDS: tuple[Callable[[_Scene], SignedCall | None], ...] = (
     _fee_rate,
     _claim,
 )
+
+_LASTING_KINDS = (_transfer, _add_stake, _remove_some, _take, _set_with_event, _set_silently)
+"""Kinds that only write keys there are, or of which there are few: a chain of any length can be made of them."""

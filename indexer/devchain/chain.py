@@ -19,9 +19,12 @@ from indexer.devchain.trie_build import TrieStore
 from indexer.model import Header
 from indexer.trie import EMPTY_ROOT
 
+SWEEP_EVERY_BLOCKS = 256
+"""Finalized blocks after which what need not be kept is forgotten: looking for it costs a walk over all states."""
+
 
 class UnknownBlock(LookupError):
-    """No block has this hash."""
+    """No block has this hash, or it was forgotten."""
 
 
 class StateDiscarded(LookupError):
@@ -63,10 +66,17 @@ class Listener:
 class Chain:
     """Blocks by hash, the canonical chain by number, and all their states."""
 
-    def __init__(self, producer: Producer, *, keep_states: int | None = None) -> None:
-        """``keep_states``: how many finalized states stay readable; None keeps all (an archive node)."""
+    def __init__(self, producer: Producer, *, keep_states: int | None = None, keep_blocks: int | None = None) -> None:
+        """``keep_states``: how many finalized states stay readable; None keeps all (an archive node).
+
+        ``keep_blocks``: how many finalized blocks, and forks from them, stay known by more than their hash; at
+        least ``keep_states``. With both, the memory of a chain that grows for ever is bounded but for the hashes.
+        """
+        if keep_blocks is not None and (keep_states is None or keep_states > keep_blocks):
+            raise ValueError("a block cannot be forgotten before its state")
         self.producer = producer
-        self.keep_states = keep_states
+        self.keep_states, self.keep_blocks = keep_states, keep_blocks
+        self._swept = 0
         self.store = TrieStore()
         self.listeners: list[Listener] = []
         self._blocks: dict[bytes, ChainBlock] = {}
@@ -99,7 +109,7 @@ class Chain:
         block_hash = self.hash_at(number)
         if block_hash is None:
             raise UnknownBlock(f"number {number}")
-        return self._blocks[block_hash]
+        return self.block(block_hash)
 
     def state(self, block_hash: bytes) -> State:
         """The state after a block. Raises ``UnknownBlock`` or ``StateDiscarded``."""
@@ -194,6 +204,19 @@ class Chain:
             self.finalized = block
             for listener in self.listeners:
                 listener.on_finalized(block)
+            if self.keep_states is not None and number - self._swept >= SWEEP_EVERY_BLOCKS:
+                self._swept = number
+                self._sweep(self.keep_states)
+
+    def _sweep(self, keep_states: int) -> None:
+        """Free the memory of what may be forgotten; the genesis block is none of it."""
+        if self.keep_blocks is not None:
+            oldest = self.finalized.number - self.keep_blocks
+            self._blocks = {
+                name: block for name, block in self._blocks.items() if block.number > oldest or block.number == 0
+            }
+        readable = self.finalized.number - keep_states
+        self.store.keep_only(block.header.state_root for block in self._blocks.values() if block.number > readable)
 
     def ancestors(self, block: ChainBlock) -> Iterator[ChainBlock]:
         """The block itself, its parent, and so on to the genesis block."""

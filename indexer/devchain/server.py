@@ -63,6 +63,16 @@ class DevNode:
         """Where clients connect."""
         return f"ws://{self.host}:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """Sockets that clients hold open."""
+        return len(self._clients)
+
+    @property
+    def subscriptions(self) -> int:
+        """Subscriptions that clients have not ended."""
+        return sum(len(client.subscriptions) for client in self._clients)
+
     async def __aenter__(self) -> DevNode:
         self._server = await listen(
             self._serve, self.host, self.port, max_size=MAX_REQUEST_BYTES, compression=None, ping_interval=None

@@ -2,7 +2,7 @@
 
 Owns the simulated chain's trie, from changes to roots, read proofs and key listings. The product
 never imports it: what the indexer verifies must not be made by the code that verifies it. Only the
-node codec of ``indexer.trie`` is shared. Nodes are never deleted, so every past state stays readable.
+node codec of ``indexer.trie`` is shared. Every past state stays readable until ``keep_only`` is told otherwise.
 """
 
 from __future__ import annotations
@@ -121,6 +121,23 @@ class TrieStore:
             for path, value in self._walk(top, b"", nibbles(prefix), None):
                 at_hand = isinstance(value, HashedValue) and value.hash in self.raw
                 yield pack(path), self.raw[value.hash] if at_hand and isinstance(value, HashedValue) else value
+
+    def keep_only(self, roots: Iterable[bytes]) -> None:
+        """Forget all nodes and values that no state in ``roots`` has."""
+        kept: set[bytes] = set()
+        left = [root for root in roots if root != EMPTY_ROOT]
+        while left:
+            name = left.pop()
+            if name in kept:
+                continue
+            kept.add(name)
+            node = self._load(name)
+            if isinstance(node.value, HashedValue):
+                kept.add(node.value.hash)
+            # An inline child is too short to hold a hash.
+            left += [slot for slot in node.children or () if slot is not None and len(slot) == HASH_LENGTH]
+        self.raw = {name: raw for name, raw in self.raw.items() if name in kept}
+        self._decoded = {name: node for name, node in self._decoded.items() if name in kept}
 
     def _walk(self, node: Node, path: bytes, prefix: bytes, after: bytes | None) -> Iterator[tuple[bytes, Value]]:
         path += node.partial

@@ -102,5 +102,45 @@ def test_a_pruned_state_is_refused_while_its_block_is_still_there():
         chain.state(bytes(32))
 
 
+def test_a_chain_of_any_length_keeps_what_it_must_serve_and_no_more(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("indexer.devchain.chain.SWEEP_EVERY_BLOCKS", 10)
+    chain, whole = (
+        simulated_chain(3, upgrade_at=None, quiet_from=1, keep_states=states, keep_blocks=blocks)
+        for states, blocks in ((5, 8), (None, None))
+    )
+    sizes = []
+    for _ in range(6):
+        chain.grow(20)
+        chain.fork(chain.best.number - 3, 2, salt=7)
+        chain.finalize(chain.best.number - 2)
+        sizes.append(len(chain.store.raw))
+    assert max(sizes[1:]) < 2 * sizes[0]
+    assert len(chain._blocks) < 20
+    whole.grow(120)
+    assert len(whole.store.raw) > 3 * sizes[-1]
+    for number in range(chain.finalized.number - 4, chain.best.number + 1):
+        ours, theirs = chain.state(chain.at(number).hash), whole.state(whole.at(number).hash)
+        assert dict(ours.store.items(ours.root)) == dict(theirs.store.items(theirs.root))
+        assert ours.prove(list(ours.keys(count=5))) == theirs.prove(list(theirs.keys(count=5)))
+    assert chain.block(chain.genesis.hash) == chain.genesis
+    assert chain.hash_at(50) == whole.hash_at(50)
+    with pytest.raises(UnknownBlock):
+        chain.at(50)
+    with pytest.raises(ValueError, match="before its state"):
+        new_chain(keep_states=5, keep_blocks=4)
+
+
+def test_a_quiet_chain_goes_through_upgrades_and_its_state_stops_growing():
+    chain = simulated_chain(3, upgrade_at=2, quiet_from=24, upgrade_every=30, keep_states=4, keep_blocks=4)
+    keys = []
+    for _ in range(5):
+        chain.grow(40)
+        chain.finalize(chain.best.number)
+        # The runtime itself keeps one hash per block, for 4096 blocks.
+        keys.append(len(chain.state(chain.best.hash).keys()) - chain.best.number)
+    assert keys[-1] - keys[1] < 120, "a key per block: a lively one has four"
+    assert chain.executed_by(chain.best.hash).spec_version == 475 + 200 // 30
+
+
 def _ignore(_: ChainBlock) -> None:
     """A listener that does not care."""

@@ -12,6 +12,7 @@ from indexer.metrics import Metrics
 
 NAMES = {
     "indexer_head_block",
+    "indexer_finality_lag_blocks",
     "indexer_committed_block",
     "indexer_lag_blocks",
     "indexer_lag_seconds",
@@ -118,6 +119,14 @@ def test_lag_in_blocks_counts_to_the_followed_head(clock: Clock) -> None:
     assert value(metrics, "indexer_committed_block") == 100
 
 
+def test_the_lag_of_finality_is_that_between_the_heads(metrics: Metrics) -> None:
+    assert math.isnan(value(metrics, "indexer_finality_lag_blocks") or 0)
+    metrics.head("finalized", 100)
+    metrics.head("best", 3100)
+    assert value(metrics, "indexer_finality_lag_blocks") == 3000
+    assert metrics.readiness()[1]["finality_lag_blocks"] == 3000
+
+
 def test_a_step_is_timed_also_when_it_fails(metrics: Metrics) -> None:
     with pytest.raises(KeyError), metrics.step("commit"):
         raise KeyError
@@ -162,7 +171,9 @@ def test_readiness_names_every_reason_against_it(metrics: Metrics, clock: Clock)
     metrics.committed(7, clock.s - 10)
     ready, answer = metrics.readiness()
     assert ready
-    assert answer == {"ready": True, "reasons": {}, "committed_block": 7, "lag_seconds": 10.0}
+    assert answer == {
+        "ready": True, "reasons": {}, "committed_block": 7, "lag_seconds": 10.0, "finality_lag_blocks": None
+    }  # fmt: skip
 
     metrics.condition("database", False, "connection refused")
     clock.s += 171

@@ -1,0 +1,80 @@
+"""A connection that is lost with requests under way: is it over their size, or for no reason of theirs?"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import pytest
+
+from indexer.devchain.server import DevNode, DropConnection
+from indexer.devchain.simulate import simulated_chain
+from indexer.node import open_node
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_lost_connection_with_many_proofs_under_way_is_held_against_their_size_once() -> None:
+    """Else a node that restarts is asked key by key from then on, thousands of times."""
+    chain = simulated_chain(3)
+    chain.grow(6)
+    keys, cuts = [bytes([at]) * 8 for at in range(40)], 0
+
+    async def cut_when_all_wait(method: str, _params: object, result: Any) -> Any:
+        nonlocal cuts
+        if method == "state_getReadProof" and not cuts:
+            with anyio.fail_after(5):
+                while endpoint.gate._inside < 6:  # noqa: ASYNC110 - requests have no event of ours
+                    await anyio.sleep(0.01)
+            cuts += 1
+            raise DropConnection
+        return result
+
+    async with DevNode(chain, tamper=cut_when_all_wait) as good, open_node([good.url]) as node:
+        endpoint = node._pool.endpoints[0]
+        async with anyio.create_task_group() as group:
+            for height in range(1, 7):
+                group.start_soon(node.read_proof, keys, chain.at(height).hash)
+        assert (cuts, endpoint.keys_max) == (1, 20)
+
+
+@pytest.mark.parametrize(("apart_s", "keys_max"), [(0.0, 1000), (5.0, 20)])
+async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follow_each_other(
+    monkeypatch: pytest.MonkeyPatch, apart_s: float, keys_max: int
+) -> None:
+    monkeypatch.setattr("indexer.endpoints.CUTS_APART_S", apart_s)
+    chain = simulated_chain(3)
+    chain.grow(6)
+    keys, cuts = [bytes([at]) * 8 for at in range(40)], 0
+
+    async def cut_twice(method: str, params: Any, result: Any) -> Any:
+        nonlocal cuts
+        if method == "state_getReadProof" and params[1] == "0x" + chain.at(2).hash.hex() and cuts < 2:
+            cuts += 1
+            raise DropConnection
+        return result
+
+    async with DevNode(chain, tamper=cut_twice) as good, open_node([good.url]) as node:
+        endpoint = node._pool.endpoints[0]
+        await node.read_proof(keys, chain.at(1).hash)
+        await node.read_proof(keys, chain.at(2).hash)
+        assert (cuts, endpoint.keys_max) == (2, keys_max)
+
+
+async def test_what_is_still_told_to_a_subscription_that_ends_is_not_kept_for_another_one() -> None:
+    """A run that ends leaves its connection to the next one: else each would leave some notifications there."""
+    chain = simulated_chain(3)
+    async with DevNode(chain) as good, open_node([good.url]) as node:
+        for _ in range(5):
+            async with aclosing(node.subscribe("chain_subscribeNewHeads")) as heads:
+                async for _ in heads:
+                    chain.grow(2)
+                    break
+        with anyio.fail_after(5):
+            while good.subscriptions:  # noqa: ASYNC110 - the other side's doing
+                await anyio.sleep(0.01)
+        await node.block_hash(0)
+        link = node._pool.endpoints[0].link
+        assert link is not None
+        assert link._early == {}
