@@ -29,6 +29,7 @@ from indexer.heads import Heads
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
 from indexer.node import Node
+from indexer.plan import Plan
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
 from indexer.store import Store
@@ -39,30 +40,6 @@ ROWS_PER_COMMIT = 50_000
 HEADERS_KEPT = 512
 MISSING_BLOCK_PATIENCE_S = 60.0
 BOOTSTRAP_LOG_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one run of the pipeline is to do."""
-
-    datasets: tuple[Dataset, ...]
-    after: BlockRef | None
-    """The last committed block; None for datasets that have none."""
-    first: int
-    """The first block to write; a bootstrap if ``after`` is None."""
-    stop: int | None
-    """The last block to write; None: follow for ever."""
-    workers: int
-    window: int
-    batch: int
-    anew: bool = False
-    """Whether the first block is taken as a whole state: there is none before it, or none to rely on."""
-    leads: bool = True
-    """Whether this run is the one whose progress is the database's; a catching-up dataset's is not."""
-    hole_last: int | None = None
-    """The last block of the hole between indexed blocks that this run fills in; None: it goes on at the end."""
-    scan_every_blocks: int | None = None
-    """Where no endpoint serves proofs: blocks between two scans of the whole state. None: blocks are proven."""
 
 
 @dataclass(slots=True)
@@ -99,6 +76,11 @@ class Pipeline:
         return self._tip
 
     @property
+    def heals(self) -> bool:
+        """Whether it mends the past, and leaves cursors alone."""
+        return self._plan.proves or self._plan.hole_last is not None
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The datasets it indexes."""
         return tuple(dataset.name for dataset in self._plan.datasets)
@@ -126,8 +108,8 @@ class Pipeline:
                 group.start_soon(self._plan_blocks, send_order, send_jobs, name="planner")
                 for at in range(self._plan.workers):
                     group.start_soon(self._work, jobs, name=f"worker {at}")
-                await self._write(order)
-        if self._tip is not None and self._plan.hole_last is None and not self._draining:
+                await (self._rewrite(order) if self._plan.proves else self._write(order))
+        if self._tip is not None and not self.heals and not self._draining:
             await self._finality.settle(self._tip, at_end=True)
 
     async def _plan_blocks(self, order: MemoryObjectSendStream[_Ticket], jobs: MemoryObjectSendStream[_Ticket]) -> None:
@@ -319,6 +301,24 @@ class Pipeline:
             if problem is not None:
                 raise problem
 
+    async def _rewrite(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
+        """Wait for every block, then replace what is stored of them in one transaction."""
+        ready: list[BlockRows] = []
+        async for ticket in order:
+            await ticket.done.wait()
+            if ticket.rows is None and ticket.error is None:
+                return  # not begun when ``drain`` was called
+            problem = ticket.error or self._not_continuing(ticket.rows, ready)
+            if problem is not None:
+                raise problem
+            assert ticket.rows is not None
+            ready.append(ticket.rows)
+        if not ready or ready[-1].ref.number != self._plan.stop:
+            return
+        if await self._store.block_hash(ready[-1].ref.number) not in (None, ready[-1].ref.hash):
+            raise Reorg(f"block {ready[-1].ref} is not the one that is indexed")
+        await self._commit(ready)
+
     def _room(self, ready: Sequence[BlockRows]) -> bool:
         """Whether the transaction may grow by another block."""
         return len(ready) < self._plan.batch and sum(len(block.rows) for block in ready) < ROWS_PER_COMMIT
@@ -336,7 +336,9 @@ class Pipeline:
             return
         with self._metrics.step("commit"), anyio.CancelScope(shield=True):
             # Ends in time, whatever the database does.
-            if self._plan.hole_last is None:
+            if self._plan.proves:
+                written = await self._store.prove(ready, self._plan.datasets)
+            elif self._plan.hole_last is None:
                 written = await self._store.write(ready, self._plan.datasets)
             else:
                 written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)

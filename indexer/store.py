@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from indexer import coverage
 from indexer.commit import (
     ROWS_PER_STATEMENT,
     by_table,
@@ -22,15 +23,15 @@ from indexer.commit import (
     keep_runtimes,
     repair_table,
     rewind_table,
+    rewrite_table,
     write_past,
     write_table,
 )
-from indexer.coverage import NOT_PROVEN, SCANNED, Hole, advance, fill, holes, rewind_cursor, stop_dataset
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.scale import ss58_encode
-from indexer.session import Connection, Session, open_session
+from indexer.session import Connection, Holder, Session, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -48,24 +49,6 @@ class Cursor:
     start_block: int
     block: BlockRef
     finalized_block: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """The session that has the writer lock, and what shows whether it is alive."""
-
-    pid: int
-    backend_start: datetime | None
-    name: str
-    waits_for_client: bool
-    """Postgres has nothing to do for it until the client sends or reads."""
-    sign_of_life: tuple[object, ...]
-    """Changes whenever the client does anything."""
-
-    @property
-    def session(self) -> tuple[int, datetime | None]:
-        """What names a session for ever."""
-        return self.pid, self.backend_start
 
 
 class Store:
@@ -238,7 +221,7 @@ class Store:
                     if rows or anew is not None:
                         accounts, written[table.name] = await write_table(connection, table, rows, anew=anew)
                         await self._write_accounts(connection, accounts)
-                await advance(connection, dataset.name, blocks, self._token or 0)
+                await coverage.advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
         self.commits += 1
         return written
@@ -254,7 +237,9 @@ class Store:
         first, end = blocks[0].ref.number, blocks[-1].ref.number
         async with self._transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
-                hole = next((h for h in await holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None)
+                hole = next(
+                    (h for h in await coverage.holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None
+                )
                 if hole is None or hole.after.number != first - 1:
                     raise StoreError(f"dataset {dataset.name} has no hole from block {first} to {last} any more")
                 for table in dataset.tables:
@@ -265,7 +250,31 @@ class Store:
                     await self._write_accounts(connection, accounts)
                     if end > last:
                         await join_past(connection, table, hole.began - 1, stale)
-                await fill(connection, dataset.name, blocks, hole)
+                await coverage.fill(connection, dataset.name, blocks, hole)
+            await keep_runtimes(connection, blocks)
+        self.commits += 1
+        return written
+
+    async def prove(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
+        """Replace, in one transaction, what is stored of blocks that were read without proofs; as ``write``.
+
+        The last of ``blocks`` is the proven one after them. Raises ``StoreError`` if they are not what they were.
+        """
+        written: dict[str, int] = {}
+        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        async with self._transaction(f"prove blocks {first}-{end - 1}", self._time_for(blocks)) as connection:
+            runs = {(run.dataset, run.last) for run in await coverage.unproven(connection) if run.first <= first}
+            for dataset in datasets:
+                if (dataset.name, end - 1) not in runs:
+                    raise StoreError(
+                        f"dataset {dataset.name} has no unproven blocks from {first} to {end - 1} any more"
+                    )
+                for table in dataset.tables:
+                    accounts, written[table.name] = await rewrite_table(
+                        connection, table, patches.get(table.name, []), first, end, anew=blocks[0].bootstrap
+                    )
+                    await self._write_accounts(connection, accounts)
+                await coverage.cover_anew(connection, dataset.name, blocks)
             await keep_runtimes(connection, blocks)
         self.commits += 1
         return written
@@ -273,10 +282,15 @@ class Store:
     def _time_for(self, blocks: Sequence[BlockRows]) -> float:
         return self._commit_timeout_s + sum(len(block.rows) for block in blocks) / ROWS_PER_SECOND_AT_LEAST
 
-    async def holes(self) -> list[Hole]:
+    async def holes(self) -> list[coverage.Hole]:
         """Every hole between indexed blocks, the highest first."""
         async with self._session.calls("read the holes") as connection:
-            return await holes(connection)
+            return await coverage.holes(connection)
+
+    async def unproven(self) -> list[coverage.Unproven]:
+        """Every run of blocks that were read without proofs, before a proven one; the highest first."""
+        async with self._session.calls("read the coverage") as connection:
+            return await coverage.unproven(connection)
 
     async def doubtful(self) -> set[str]:
         """Datasets whose last blocks were not proven, or build on such: the next one has to be read in full."""
@@ -284,7 +298,7 @@ class Store:
             rows = await connection.fetch(
                 "SELECT v.dataset FROM coverage v JOIN cursors c ON c.dataset = v.dataset "
                 "AND c.block_number BETWEEN v.first_block AND v.last_block WHERE v.reason = ANY($1)",
-                [NOT_PROVEN, SCANNED],
+                [coverage.NOT_PROVEN, coverage.SCANNED],
             )
         return {row["dataset"] for row in rows}
 
@@ -296,7 +310,7 @@ class Store:
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""
         async with self._transaction("note a stopped dataset") as connection:
-            await stop_dataset(connection, dataset, number, reason)
+            await coverage.stop_dataset(connection, dataset, number, reason)
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         new = sorted(accounts - self._known_accounts)
@@ -324,7 +338,7 @@ class Store:
                     continue
                 for table in dataset.tables:
                     await rewind_table(connection, table, to.number)
-                await rewind_cursor(connection, dataset.name, to)
+                await coverage.rewind_cursor(connection, dataset.name, to)
             await connection.execute("DELETE FROM runtimes WHERE first_block > $1", to.number)
 
     async def repair(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from indexer.errors import DecodeError, Fatal, Retryable
 from indexer.link import RpcRefused
@@ -153,7 +153,7 @@ async def _hyperparameters(truth: Truth, snapshot: Snapshot, netuids: Sequence[i
 def _in_force(found: dict[str, Decimal | None], truth: Truth) -> dict[str, Decimal | None]:
     """Values as the runtime's answer has them, which derives two that it once read (MODEL.md 3)."""
     factor, tempo = found.get("activity_cutoff_factor"), found.get("tempo")
-    if not truth.runtime.has(CUTOFF_FACTOR) or factor is None or tempo is None:
+    if not truth.runtime.has(CUTOFF_FACTOR) or not _is_number(factor) or not _is_number(tempo):
         return found
     cutoff = max(Decimal(1), factor * tempo // 1000)
     return {**found, "activity_cutoff": cutoff, "max_weights_limit": Decimal(NO_WEIGHTS_LIMIT)}
@@ -163,6 +163,11 @@ async def _prices(truth: Truth, prices: dict[int, Decimal | None], checked: Chec
     """The price of ``subnets_at`` within 1 rao of the runtime's, which rounds its own way."""
     for netuid, price in prices.items():
         wanted = await _ask(truth, PRICE, netuid)
-        if price is None or abs(int(price * RAO) - wanted) > 1:
+        if not _is_number(price) or abs(int(price * RAO) - wanted) > 1:
             checked.differs("subnets", "subnets_at", (netuid,), ".".join(PRICE), price, Decimal(wanted) / RAO)
         checked.values += 1
+
+
+def _is_number(value: Decimal | None) -> TypeGuard[Decimal]:
+    """Not NULL, nor one of the values of ``numeric`` that are none."""
+    return value is not None and value.is_finite()
