@@ -24,6 +24,7 @@ The path of the data, readable from the listing of this folder:
 * ``decode``    raw changes to typed changes, with the runtime that executed the block
 * ``datasets``  one file per kind of data: tables, storage items, pure row function
 * ``plan``      what one run of a pipeline is to do
+* ``scans``     full reads beside a pipeline without proofs
 * ``pipeline``  workers, order, batches
 * ``merge``     patches of a run of blocks to whole rows
 * ``statements`` the SQL that keeps a declared table, generated from its declaration

@@ -7,8 +7,10 @@ than there is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import asyncpg
 
 from indexer.model import BlockRef, BlockRows
 from indexer.session import Connection
@@ -19,6 +21,25 @@ NOT_PROVEN = (
     "no endpoint serves state_getReadProof: likely changes were read, others may be missing until the next scan"
 )
 SCANNED = "no endpoint serves state_getReadProof: the whole state was read, on the endpoint's word"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far one dataset is committed."""
+
+    start_block: int
+    block: BlockRef
+    finalized_block: int | None
+
+
+def cursors(rows: Iterable[asyncpg.Record]) -> dict[str, Cursor]:
+    """Cursor by dataset, from rows of the table."""
+    return {
+        row["dataset"]: Cursor(
+            row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
+        )
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.to_thread
 import structlog
+from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, TIMESTAMP, NodeCache, capture, track
-from indexer.datasets.base import Dataset
 from indexer.decode import decode, doubt, rows_of
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
@@ -32,6 +32,7 @@ from indexer.node import Node
 from indexer.plan import Plan
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
+from indexer.scans import Scans
 from indexer.store import Store
 
 log = structlog.get_logger()
@@ -62,6 +63,9 @@ class Pipeline:
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
         self._tracked = track(plan.datasets)
         self._fallback = None if plan.scan_every_blocks is None else Fallback(node, self._tracked)
+        self._scans = (
+            None if plan.scan_every_blocks is None else Scans(plan.scan_every_blocks, self._scan, self._rescan)
+        )
         self._headers: dict[bytes, Header] = {}
         self._predicted: tuple[bytes, ...] = ()
         self._planner = anyio.CancelScope()
@@ -69,6 +73,7 @@ class Pipeline:
         self._tip = plan.after
         self._draining = False
         self._finality = Finality(node, store, heads)
+        self._group: TaskGroup
 
     @property
     def tip(self) -> BlockRef | None:
@@ -89,6 +94,8 @@ class Pipeline:
         """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
         self._draining = True
         self._planner.cancel()
+        if self._scans is not None:
+            self._scans.cancel()
 
     async def run(self) -> None:
         """Index from ``plan.first`` to ``plan.stop``.
@@ -108,7 +115,10 @@ class Pipeline:
                 group.start_soon(self._plan_blocks, send_order, send_jobs, name="planner")
                 for at in range(self._plan.workers):
                     group.start_soon(self._work, jobs, name=f"worker {at}")
+                self._group = group
                 await (self._rewrite(order) if self._plan.proves else self._write(order))
+                if self._scans is not None and not self._draining:
+                    await self._scans.finish()
         if self._tip is not None and not self.heals and not self._draining:
             await self._finality.settle(self._tip, at_end=True)
 
@@ -145,17 +155,19 @@ class Pipeline:
 
     def _is_bootstrap(self, number: int) -> bool:
         """Whether the block is taken as a whole state instead of as a difference to its parent."""
-        if self._plan.scan_every_blocks is not None and number % self._plan.scan_every_blocks == 0:
-            return True
         return self._plan.anew and number == self._plan.first
 
-    async def _rows(self, number: int) -> BlockRows:
-        """One block from height to rows."""
+    async def _rescan(self, blocks: Sequence[BlockRows]) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._store.write(blocks, self._plan.datasets, again=True)
+
+    async def _rows(self, number: int, *, whole: bool = False) -> BlockRows:
+        """One block from height to rows; ``whole``: as a whole state, wherever it lies."""
         metrics = self._metrics
         with metrics.step("header"):
             header = await self._header_at(number)
             parent = await self._header(header.parent_hash) if number else None
-        bootstrap = self._is_bootstrap(number)
+        bootstrap = whole or self._is_bootstrap(number)
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
             grandparent = await self._header(parent.parent_hash)
@@ -347,8 +359,10 @@ class Pipeline:
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
         if ready[-1].finalized:
             self._finality.committed(ready[-1].ref)
-        if self._plan.hole_last is None:
+        if not self.heals:
             await self._finality.settle(ready[-1].ref)
+        if self._scans is not None:
+            await self._scans.committed(ready, self._group)
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
         metrics, last = self._metrics, ready[-1]

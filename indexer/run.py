@@ -15,7 +15,7 @@ import structlog
 
 from indexer.capture import NodeCache
 from indexer.config import Settings
-from indexer.coverage import STATE_DROPPED
+from indexer.coverage import STATE_DROPPED, Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import RAW_SHOWN, DecodeError, IndexerError, NodeError, ProofError, root_cause
 from indexer.fallback import serves_proofs
@@ -29,7 +29,7 @@ from indexer.plan import Plan
 from indexer.recover import align
 from indexer.runtimes import Runtimes
 from indexer.stall import Stall
-from indexer.store import Cursor, Store
+from indexer.store import Store
 
 log = structlog.get_logger()
 

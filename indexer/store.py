@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 from indexer import coverage
@@ -27,6 +26,7 @@ from indexer.commit import (
     write_past,
     write_table,
 )
+from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
@@ -40,15 +40,6 @@ ROWS_PER_SECOND_AT_LEAST = 1_000
 BLOCKS_PER_SECOND_AT_LEAST = 2
 """A first block may hold a million rows, a rewind thousands of blocks: what their transaction may take grows."""
 PING_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far one dataset is committed."""
-
-    start_block: int
-    block: BlockRef
-    finalized_block: int | None
 
 
 class Store:
@@ -177,12 +168,7 @@ class Store:
         """Cursor by dataset, for those that have begun."""
         async with self._session.calls("read cursors") as connection:
             rows = await connection.fetch("SELECT * FROM cursors")
-        return {
-            row["dataset"]: Cursor(
-                row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
-            )
-            for row in rows
-        }
+        return coverage.cursors(rows)
 
     async def block_hash(self, number: int) -> bytes | None:
         """Hash of an indexed block; None if the height is not indexed."""
@@ -204,27 +190,40 @@ class Store:
                 code_hash, spec_version, raw,
             )  # fmt: skip
 
-    async def write(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
+    async def write(
+        self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], *, again: bool = False
+    ) -> dict[str, int]:
         """Commit a run of consecutive blocks for ``datasets`` in one transaction; returns rows written by table.
 
         A bootstrap block may lie above the cursor: its rows replace what is stored, and the blocks between
-        are a hole. Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
+        are a hole. ``again``: they replace those committed from the first one, a bootstrap, up to the cursor.
+        Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
         """
         written: dict[str, int] = {}
         patches = by_table(blocks)
-        anew = blocks[0].ref.number if blocks[0].bootstrap else None
-        what = f"write blocks {blocks[0].ref.number}-{blocks[-1].ref.number}"
-        async with self._transaction(what, self._time_for(blocks)) as connection:
+        first, end = blocks[0].ref.number, blocks[-1].ref.number
+        async with self._transaction(f"write blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
+                if again:
+                    await self._take_back(connection, dataset, blocks)
                 for table in dataset.tables:
                     rows = patches.get(table.name, [])
-                    if rows or anew is not None:
+                    if rows or blocks[0].bootstrap:
+                        anew = first if blocks[0].bootstrap else None
                         accounts, written[table.name] = await write_table(connection, table, rows, anew=anew)
                         await self._write_accounts(connection, accounts)
                 await coverage.advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
         self.commits += 1
         return written
+
+    async def _take_back(self, connection: Connection, dataset: Dataset, blocks: Sequence[BlockRows]) -> None:
+        last, before = blocks[-1].ref, BlockRef(blocks[0].ref.number - 1, blocks[0].parent_hash)
+        if await connection.fetchval("SELECT block_hash FROM cursors WHERE dataset = $1", dataset.name) != last.hash:
+            raise StoreError(f"dataset {dataset.name} is not at block {last} any more")
+        for table in dataset.tables:
+            await rewind_table(connection, table, before.number)
+        await coverage.rewind_cursor(connection, dataset.name, before)
 
     async def fill(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int) -> dict[str, int]:
         """Commit a run of blocks of the hole that ends at block ``last``, or the block after it; as ``write``.
@@ -283,7 +282,7 @@ class Store:
         return self._commit_timeout_s + sum(len(block.rows) for block in blocks) / ROWS_PER_SECOND_AT_LEAST
 
     async def holes(self) -> list[coverage.Hole]:
-        """Every hole between indexed blocks, the highest first."""
+        """``coverage.holes``."""
         async with self._session.calls("read the holes") as connection:
             return await coverage.holes(connection)
 

@@ -15,12 +15,11 @@ from typing import TypeAlias
 import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 
-from indexer import statements
-from indexer.model import BlockRef
+from indexer import coverage, statements
+from indexer.coverage import Cursor
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
 from indexer.sqlstate import mapped_errors
-from indexer.store import Cursor
 
 ROWS_PER_PART = 2000
 
@@ -119,12 +118,7 @@ async def open_snapshot(dsn: str, *, timeout_s: float = 30.0) -> AsyncIterator[S
                 prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
             yield Snapshot(
                 connection,
-                {
-                    row["dataset"]: Cursor(
-                        row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
-                    )
-                    for row in cursors
-                },
+                coverage.cursors(cursors),
                 [(row["code_hash"], row["first_block"], row["metadata"]) for row in runtimes],
                 42 if prefix is None else prefix,
             )

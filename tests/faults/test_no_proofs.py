@@ -15,6 +15,7 @@ from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import UNKNOWN_METHOD, RpcError
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
+from indexer.fallback import Fallback
 
 pytestmark = pytest.mark.anyio
 
@@ -244,3 +245,65 @@ async def test_blocks_whose_state_is_gone_stay_unproven_and_those_after_them_are
         assert await ours.fetch(query) == await theirs.fetch(query), block
     for connection in (ours, theirs):
         await connection.close()
+
+
+async def test_no_block_waits_for_a_scan_and_the_scanned_block_is_exact_when_it_is_done(
+    database: str, another_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = simulated_chain(7)
+    own.grow(9)
+    own.finalize(9)
+    released, asked = anyio.Event(), anyio.Event()
+    all_keys = Fallback._all_keys
+
+    async def slow(self: Fallback, at: bytes, number: int, progress: Any) -> set[bytes]:
+        if number == 7:
+            asked.set()
+            with anyio.fail_after(30):
+                await released.wait()
+        return await all_keys(self, at, number, progress)
+
+    monkeypatch.setattr(Fallback, "_all_keys", slow)
+    async with DevNode(own, tamper=no_proofs) as node, anyio.create_task_group() as group:
+
+        async def follow() -> None:
+            await index(database, node.url, stop=13, start=2, scan_every_blocks=7)
+
+        group.start_soon(follow)
+        await wait_for(database, 9)
+        with anyio.fail_after(30):
+            await asked.wait()
+        own.grow(3)
+        own.finalize(12)
+        await wait_for(database, 12)
+        assert await ranges(database) == [(2, 2, True), (3, 12, False)]
+        connection = await asyncpg.connect(database)
+        # As if the fallback had been blind to these: the scan was not.
+        await connection.execute(
+            "DELETE FROM balance_history WHERE exists AND block_number BETWEEN 3 AND 7;"
+            "UPDATE balances SET free = free + 1;"
+            "INSERT INTO delegates (hotkey, take, block_number) VALUES (decode(repeat('ab', 32), 'hex'), 5, 6);"
+            "INSERT INTO delegate_history (hotkey, take, block_number, exists) "
+            "VALUES (decode(repeat('ab', 32), 'hex'), 5, 6, true)"
+        )
+        released.set()
+        await anyio.sleep(0.5)
+        own.grow(1)
+        own.finalize(13)
+    assert await ranges(database) == [(2, 2, True), (3, 6, False), (7, 7, True), (8, 13, False)]
+    async with DevNode(own) as node:
+        await index(another_database, node.url, stop=13, start=2)
+    other = await asyncpg.connect(another_database)
+    for table in schema.KEYED.values():
+        keys = ", ".join(f'"{name}"' for name in table.keys)
+        values = ", ".join(f'"{name}"' for name in (*table.keys, *table.values))
+        asked_for = (
+            f"SELECT {values} FROM (SELECT DISTINCT ON ({keys}) * FROM {table.history.name} WHERE block_number <= 7 "
+            f"ORDER BY {keys}, block_number DESC) x WHERE exists ORDER BY {keys}"
+        )
+        assert await connection.fetch(asked_for) == await other.fetch(asked_for), table.name
+        ended = f"SELECT count(*) FROM {table.name} c WHERE NOT EXISTS (SELECT FROM {table.history.name} h WHERE "
+        ended += " AND ".join(f'h."{name}" = c."{name}"' for name in table.keys) + " AND h.exists)"
+        assert await connection.fetchval(ended) == 0
+    for each in (connection, other):
+        await each.close()
