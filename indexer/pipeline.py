@@ -63,9 +63,8 @@ class Pipeline:
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
         self._tracked = track(plan.datasets)
         self._fallback = None if plan.scan_every_blocks is None else Fallback(node, self._tracked)
-        self._scans = (
-            None if plan.scan_every_blocks is None else Scans(plan.scan_every_blocks, self._scan, self._rescan)
-        )
+        every = plan.scan_every_blocks
+        self._scans = None if every is None else Scans(every, self._whole, self._rescan)
         self._headers: dict[bytes, Header] = {}
         self._predicted: tuple[bytes, ...] = ()
         self._planner = anyio.CancelScope()
@@ -156,6 +155,9 @@ class Pipeline:
     def _is_bootstrap(self, number: int) -> bool:
         """Whether the block is taken as a whole state instead of as a difference to its parent."""
         return self._plan.anew and number == self._plan.first
+
+    async def _whole(self, number: int) -> BlockRows:
+        return await self._rows(number, whole=True)
 
     async def _rescan(self, blocks: Sequence[BlockRows]) -> None:
         with anyio.CancelScope(shield=True):
