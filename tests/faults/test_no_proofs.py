@@ -162,14 +162,16 @@ async def healed(database: str, wanted: list[tuple[int, int, bool]]) -> None:
             await anyio.sleep(0.1)
 
 
+@pytest.mark.parametrize("is_based", [True, False], ids=["after proven blocks", "from the first block"])
 async def test_blocks_read_without_proofs_are_read_again_and_proven_as_if_they_had_always_been(
-    database: str, another_database: str, monkeypatch: pytest.MonkeyPatch
+    database: str, another_database: str, monkeypatch: pytest.MonkeyPatch, is_based: bool
 ) -> None:
     monkeypatch.setattr("indexer.run.FILL_POLL_S", 0.1)
     own = simulated_chain(7)
     own.grow(26)
     own.finalize(26)
     async with DevNode(own) as node:
+        node.tamper = None if is_based else no_proofs
         await index(database, node.url, stop=4, start=2)
         node.tamper = no_proofs
         await index(database, node.url, stop=22, scan_every_blocks=10)
@@ -179,6 +181,11 @@ async def test_blocks_read_without_proofs_are_read_again_and_proven_as_if_they_h
         await connection.execute(
             "INSERT INTO balance_history (account, free, block_number, exists) "
             "VALUES (decode(repeat('ab', 32), 'hex'), 5, 13, true), (decode(repeat('ab', 32), 'hex'), NULL, 20, false)"
+        )
+        await connection.execute(
+            "WITH still AS (UPDATE delegates SET block_number = 14 WHERE block_number = 2 RETURNING *) "
+            "INSERT INTO delegate_history (hotkey, owner, take, block_number, exists) "
+            "SELECT hotkey, owner, take, block_number, true FROM still"
         )
         await connection.close()
         node.tamper = None
