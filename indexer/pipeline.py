@@ -63,8 +63,7 @@ class Pipeline:
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
         self._tracked = track(plan.datasets)
         self._fallback = None if plan.scan_every_blocks is None else Fallback(node, self._tracked)
-        every = plan.scan_every_blocks
-        self._scans = None if every is None else Scans(every, self._whole, self._rescan)
+        self._scans = Scans(every, self._whole, self._rescan) if (every := plan.scan_every_blocks) else None
         self._headers: dict[bytes, Header] = {}
         self._predicted: tuple[bytes, ...] = ()
         self._planner = anyio.CancelScope()

@@ -200,8 +200,7 @@ class Store:
         Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
         """
         written: dict[str, int] = {}
-        patches = by_table(blocks)
-        first, end = blocks[0].ref.number, blocks[-1].ref.number
+        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
         async with self._transaction(f"write blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
                 if again:
@@ -232,8 +231,7 @@ class Store:
         as a bootstrap and is now written as what it changed, current rows are brought in line.
         """
         written: dict[str, int] = {}
-        patches = by_table(blocks)
-        first, end = blocks[0].ref.number, blocks[-1].ref.number
+        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
         async with self._transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
                 hole = next(
@@ -287,7 +285,7 @@ class Store:
             return await coverage.holes(connection)
 
     async def unproven(self) -> list[coverage.Unproven]:
-        """Every run of blocks that were read without proofs, before a proven one; the highest first."""
+        """``coverage.unproven``."""
         async with self._session.calls("read the coverage") as connection:
             return await coverage.unproven(connection)
 
