@@ -23,6 +23,8 @@ The path of the data, readable from the listing of this folder:
 * ``runtimes``  one decoder set per runtime code, from the database or the node
 * ``decode``    raw changes to typed changes, with the runtime that executed the block
 * ``datasets``  one file per kind of data: tables, storage items, pure row function
+* ``plan``      what one run of a pipeline is to do
+* ``scans``     full reads beside a pipeline without proofs
 * ``pipeline``  workers, order, batches
 * ``merge``     patches of a run of blocks to whole rows
 * ``statements`` the SQL that keeps a declared table, generated from its declaration
@@ -35,7 +37,7 @@ The path of the data, readable from the listing of this folder:
 * ``recover``   the common ancestor; the only road back
 * ``subtrie``   the trie of stored pairs, built from nothing (pure)
 * ``verify``    the tables against the chain, by root and proof; repair
-* ``heal``      state the nodes have dropped, holes that can be filled in again
+* ``heal``      state the nodes have dropped, holes to fill in, blocks to prove
 * ``run``       one run: align, then pipelines until stopped or failed
 * ``stall``     finality that stands still, as log and readiness tell it
 * ``outage``    a stretch of failed runs as the log tells it

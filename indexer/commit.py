@@ -85,6 +85,28 @@ async def forget_block(connection: Connection, table: Keyed | Log, number: int) 
     return [tuple(record) for record in await connection.fetch(statements.delete_at(history, keys), number)]
 
 
+async def rewrite_table(
+    connection: Connection, table: Keyed | Log, patches: list[Patch], first: int, end: int, *, anew: bool
+) -> tuple[set[bytes], int]:
+    """Replace what a table says of blocks ``first`` to ``end`` by ``patches``; as ``write_table``.
+
+    Rows of later blocks stay, so block ``end`` must have been right before. ``anew``: the patches of block
+    ``first`` are the whole table, and nothing is taken over from the blocks before it.
+    """
+    history, keys = (table.table, ("block_number",)) if isinstance(table, Log) else (table.history, table.keys)
+    stale = {tuple(record) for record in await connection.fetch(statements.delete_between(history, keys), first, end)}
+    if isinstance(table, Log):
+        return await _write_log(connection, table, patches)
+    if anew:
+        found = await connection.fetch(statements.read_as_of(table), first - 1)
+        merged = await _merge(table, dict(_stored(table, found)), patches, first)
+    else:
+        merged = await _merged(connection, table, patches, statements.select_before(table), first)
+    accounts = await _append(connection, table, merged)
+    await _rebuild(connection, table, list(stale | {record[: len(table.keys)] for record in merged.history}))
+    return accounts, len(merged.history)
+
+
 async def _merged(
     connection: Connection, table: Keyed, patches: list[Patch], select: str, *arguments: object
 ) -> Merged:
@@ -200,6 +222,8 @@ async def repair_table(connection: Connection, table: Keyed | Log, number: int, 
     width, records = len(table.keys), []
     for part in _parts(list(wanted)):
         arrays = _arrays(part, width)
+        await connection.execute(statements.clear_ends(table), *arrays)
+        await connection.execute(statements.drop_void_ends(table), *arrays)
         await connection.execute(statements.delete_history(table), *arrays, number)
         found = await connection.fetch(statements.latest_of(table), *arrays)
         before = {

@@ -7,8 +7,10 @@ than there is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import asyncpg
 
 from indexer.model import BlockRef, BlockRows
 from indexer.session import Connection
@@ -22,6 +24,25 @@ SCANNED = "no endpoint serves state_getReadProof: the whole state was read, on t
 
 
 @dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far one dataset is committed."""
+
+    start_block: int
+    block: BlockRef
+    finalized_block: int | None
+
+
+def cursors(rows: Iterable[asyncpg.Record]) -> dict[str, Cursor]:
+    """Cursor by dataset, from rows of the table."""
+    return {
+        row["dataset"]: Cursor(
+            row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
+        )
+        for row in rows
+    }
+
+
+@dataclass(frozen=True, slots=True)
 class Hole:
     """Blocks of one dataset that are missing between indexed ones."""
 
@@ -32,6 +53,17 @@ class Hole:
     """The last missing block."""
     began: int
     """The first block that was missing when the hole was found; those up to ``after`` are filled in by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Blocks of one dataset that were read without proofs, up to one that was proven."""
+
+    dataset: str
+    first: int
+    last: int
+    is_based: bool
+    """Whether the block before them was proven, so that differences to it are enough."""
 
 
 async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows], token: int) -> None:
@@ -88,6 +120,44 @@ async def holes(connection: Connection) -> list[Hole]:
         "WHERE r.next_block > r.last_block + 1 ORDER BY r.last_block DESC, r.dataset"
     )
     return [Hole(row["dataset"], BlockRef(row["last_block"], row["hash"]), row["last"], row["began"]) for row in rows]
+
+
+async def unproven(connection: Connection) -> list[Unproven]:
+    """Every run of blocks that were read without proofs and are followed by a proven one, the highest first."""
+    found: list[Unproven] = []
+    run: Unproven | None = None
+    before: tuple[str, int, bool] | None = None
+    for row in await connection.fetch("SELECT * FROM coverage ORDER BY dataset, first_block"):
+        dataset, first, last = row["dataset"], row["first_block"], row["last_block"]
+        is_proven = row["complete"] and row["reason"] is None
+        continues = before is not None and before[:2] == (dataset, first - 1)
+        if run is not None and continues and is_proven:
+            found.append(run)
+        if row["reason"] not in (NOT_PROVEN, SCANNED):
+            run = None
+        elif run is not None and continues:
+            run = replace(run, last=last)
+        else:
+            run = Unproven(dataset, first, last, is_based=continues and before is not None and before[2])
+        before = (dataset, last, is_proven)
+    return sorted(found, key=lambda one: (-one.last, one.dataset))
+
+
+async def cover_anew(connection: Connection, dataset: str, blocks: Sequence[BlockRows]) -> None:
+    """Say of blocks that are covered already what they are now; ranges around them keep what they say."""
+    first, last = blocks[0].ref.number, blocks[-1].ref.number
+    rows = await connection.fetch(
+        "DELETE FROM coverage WHERE dataset = $1 AND last_block >= $2 AND first_block <= $3 RETURNING *",
+        dataset, first - 1, last + 1,
+    )  # fmt: skip
+    parts = list(_runs(blocks))
+    for row in rows:
+        kind = (row["complete"], row["reason"])
+        parts.append((row["first_block"], min(row["last_block"], first - 1), *kind))
+        parts.append((max(row["first_block"], last + 1), row["last_block"], *kind))
+    for start, end, complete, reason in sorted(parts, key=lambda part: part[0]):
+        if start <= end:
+            await _cover_range(connection, dataset, start, end, complete, reason)
 
 
 async def stop_dataset(connection: Connection, dataset: str, first_block: int, reason: str) -> None:

@@ -1,8 +1,8 @@
 """A block's changes from endpoints that serve no read proofs: what is likely to have changed, and now and then all.
 
 Between two scans it reads what events name, what changed lately and every key of the small maps; what else
-changed in the large maps is missed until the next scan reads everything. So such a block never counts
-as proven, and nothing here claims that it does. The store's own comparison tells what differs.
+changed in the large maps is missed until the next scan (``scans``) has read everything as of one block. So such
+a block never counts as proven, and nothing here claims that it does. The store's own comparison tells what differs.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""What is missing, and how it comes back: state the nodes have dropped, and holes that can be filled in again.
+"""What is missing or not proven, and how it comes back: dropped state, holes, blocks that were read without proofs.
 
 A node keeps the state of the last few hundred blocks only. Whoever was away for longer goes on at the
-present head, which leaves a hole; the hole is filled as soon as some endpoint has its state. Nothing
-here writes: it tells ``run`` what to do.
+present head, which leaves a hole; the hole is filled as soon as some endpoint has its state. Blocks that were
+read without proofs are read again once some endpoint serves them. Nothing here writes: it tells ``run`` what to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from indexer.capture import item_prefix
-from indexer.coverage import Hole
+from indexer.coverage import Hole, Unproven
 from indexer.errors import ConfigError
 from indexer.link import RpcRefused
 from indexer.model import BlockRef, ItemRef
@@ -56,9 +57,48 @@ async def check_start(node: Node, number: int, head_hash: bytes) -> None:
         )
 
 
+def alike(runs: Iterable[Unproven]) -> dict[Unproven, list[str]]:
+    """Datasets by the unproven blocks they share; the highest first."""
+    groups: dict[Unproven, list[str]] = {}
+    for run in runs:
+        groups.setdefault(replace(run, dataset=""), []).append(run.dataset)
+    return groups
+
+
 def together(holes: Iterable[Hole]) -> dict[tuple[BlockRef, int], list[str]]:
     """Datasets by the hole they share: (last indexed block before it, last missing block)."""
     groups: dict[tuple[BlockRef, int], list[str]] = {}
     for hole in holes:
         groups.setdefault((hole.after, hole.last), []).append(hole.dataset)
     return groups
+
+
+PROVE_BLOCKS_MAX = 256
+"""Blocks that are read again at once: all their rows are in memory, for one transaction. As many states as a
+node that does not keep all of them keeps."""
+PRUNING_MARGIN = 16
+"""Blocks whose state a pruning node may drop while later ones are read."""
+
+
+async def provable(node: Node, run: Unproven, head_hash: bytes) -> tuple[int, bool] | None:
+    """The first block from which on ``run`` can be read again to its end, and whether as a whole state.
+
+    None if no endpoint has the state. Raises ``NodeError`` if that cannot be told.
+    """
+    first = max(run.first, run.last - PROVE_BLOCKS_MAX + 1)
+    if first == run.first and run.is_based and not await _is_dropped_at(node, max(0, first - 2), head_hash):
+        return first, False
+    if not await _is_dropped_at(node, max(0, first - 1), head_hash):
+        return first, True
+    low, high = first, run.last - PRUNING_MARGIN
+    if high <= low or await _is_dropped_at(node, high - 1, head_hash):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if await _is_dropped_at(node, middle - 1, head_hash) else (low, middle)
+    return high + PRUNING_MARGIN, True
+
+
+async def _is_dropped_at(node: Node, number: int, head_hash: bytes) -> bool:
+    block_hash = await node.block_hash(number)
+    return block_hash is None or await is_dropped(node, block_hash, head_hash)

@@ -15,7 +15,8 @@ import anyio
 import structlog
 
 from indexer.metrics import Metrics
-from indexer.store import Holder, Store, locked_by
+from indexer.session import Holder
+from indexer.store import Store, locked_by
 
 log = structlog.get_logger()
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.to_thread
 import structlog
+from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, TIMESTAMP, NodeCache, capture, track
-from indexer.datasets.base import Dataset
 from indexer.decode import decode, doubt, rows_of
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
@@ -29,8 +29,10 @@ from indexer.heads import Heads
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
 from indexer.node import Node
+from indexer.plan import Plan
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
+from indexer.scans import Scans
 from indexer.store import Store
 
 log = structlog.get_logger()
@@ -39,30 +41,6 @@ ROWS_PER_COMMIT = 50_000
 HEADERS_KEPT = 512
 MISSING_BLOCK_PATIENCE_S = 60.0
 BOOTSTRAP_LOG_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one run of the pipeline is to do."""
-
-    datasets: tuple[Dataset, ...]
-    after: BlockRef | None
-    """The last committed block; None for datasets that have none."""
-    first: int
-    """The first block to write; a bootstrap if ``after`` is None."""
-    stop: int | None
-    """The last block to write; None: follow for ever."""
-    workers: int
-    window: int
-    batch: int
-    anew: bool = False
-    """Whether the first block is taken as a whole state: there is none before it, or none to rely on."""
-    leads: bool = True
-    """Whether this run is the one whose progress is the database's; a catching-up dataset's is not."""
-    hole_last: int | None = None
-    """The last block of the hole between indexed blocks that this run fills in; None: it goes on at the end."""
-    scan_every_blocks: int | None = None
-    """Where no endpoint serves proofs: blocks between two scans of the whole state. None: blocks are proven."""
 
 
 @dataclass(slots=True)
@@ -85,6 +63,7 @@ class Pipeline:
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
         self._tracked = track(plan.datasets)
         self._fallback = None if plan.scan_every_blocks is None else Fallback(node, self._tracked)
+        self._scans = Scans(every, self._whole, self._rescan) if (every := plan.scan_every_blocks) else None
         self._headers: dict[bytes, Header] = {}
         self._predicted: tuple[bytes, ...] = ()
         self._planner = anyio.CancelScope()
@@ -92,11 +71,17 @@ class Pipeline:
         self._tip = plan.after
         self._draining = False
         self._finality = Finality(node, store, heads)
+        self._group: TaskGroup
 
     @property
     def tip(self) -> BlockRef | None:
         """The last block this run committed, or found committed."""
         return self._tip
+
+    @property
+    def heals(self) -> bool:
+        """Whether it mends the past, and leaves cursors alone."""
+        return self._plan.proves or self._plan.hole_last is not None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,6 +92,8 @@ class Pipeline:
         """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
         self._draining = True
         self._planner.cancel()
+        if self._scans is not None:
+            self._scans.cancel()
 
     async def run(self) -> None:
         """Index from ``plan.first`` to ``plan.stop``.
@@ -126,8 +113,11 @@ class Pipeline:
                 group.start_soon(self._plan_blocks, send_order, send_jobs, name="planner")
                 for at in range(self._plan.workers):
                     group.start_soon(self._work, jobs, name=f"worker {at}")
-                await self._write(order)
-        if self._tip is not None and self._plan.hole_last is None and not self._draining:
+                self._group = group
+                await (self._rewrite(order) if self._plan.proves else self._write(order))
+                if self._scans is not None and not self._draining:
+                    await self._scans.finish()
+        if self._tip is not None and not self.heals and not self._draining:
             await self._finality.settle(self._tip, at_end=True)
 
     async def _plan_blocks(self, order: MemoryObjectSendStream[_Ticket], jobs: MemoryObjectSendStream[_Ticket]) -> None:
@@ -163,17 +153,22 @@ class Pipeline:
 
     def _is_bootstrap(self, number: int) -> bool:
         """Whether the block is taken as a whole state instead of as a difference to its parent."""
-        if self._plan.scan_every_blocks is not None and number % self._plan.scan_every_blocks == 0:
-            return True
         return self._plan.anew and number == self._plan.first
 
-    async def _rows(self, number: int) -> BlockRows:
-        """One block from height to rows."""
+    async def _whole(self, number: int) -> BlockRows:
+        return await self._rows(number, whole=True)
+
+    async def _rescan(self, blocks: Sequence[BlockRows]) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._store.write(blocks, self._plan.datasets, again=True)
+
+    async def _rows(self, number: int, *, whole: bool = False) -> BlockRows:
+        """One block from height to rows; ``whole``: as a whole state, wherever it lies."""
         metrics = self._metrics
         with metrics.step("header"):
             header = await self._header_at(number)
             parent = await self._header(header.parent_hash) if number else None
-        bootstrap = self._is_bootstrap(number)
+        bootstrap = whole or self._is_bootstrap(number)
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
             grandparent = await self._header(parent.parent_hash)
@@ -319,6 +314,24 @@ class Pipeline:
             if problem is not None:
                 raise problem
 
+    async def _rewrite(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
+        """Wait for every block, then replace what is stored of them in one transaction."""
+        ready: list[BlockRows] = []
+        async for ticket in order:
+            await ticket.done.wait()
+            if ticket.rows is None and ticket.error is None:
+                return  # not begun when ``drain`` was called
+            problem = ticket.error or self._not_continuing(ticket.rows, ready)
+            if problem is not None:
+                raise problem
+            assert ticket.rows is not None
+            ready.append(ticket.rows)
+        if not ready or ready[-1].ref.number != self._plan.stop:
+            return
+        if await self._store.block_hash(ready[-1].ref.number) not in (None, ready[-1].ref.hash):
+            raise Reorg(f"block {ready[-1].ref} is not the one that is indexed")
+        await self._commit(ready)
+
     def _room(self, ready: Sequence[BlockRows]) -> bool:
         """Whether the transaction may grow by another block."""
         return len(ready) < self._plan.batch and sum(len(block.rows) for block in ready) < ROWS_PER_COMMIT
@@ -336,7 +349,9 @@ class Pipeline:
             return
         with self._metrics.step("commit"), anyio.CancelScope(shield=True):
             # Ends in time, whatever the database does.
-            if self._plan.hole_last is None:
+            if self._plan.proves:
+                written = await self._store.prove(ready, self._plan.datasets)
+            elif self._plan.hole_last is None:
                 written = await self._store.write(ready, self._plan.datasets)
             else:
                 written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)
@@ -345,8 +360,10 @@ class Pipeline:
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
         if ready[-1].finalized:
             self._finality.committed(ready[-1].ref)
-        if self._plan.hole_last is None:
+        if not self.heals:
             await self._finality.settle(ready[-1].ref)
+        if self._scans is not None:
+            await self._scans.committed(ready, self._group)
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
         metrics, last = self._metrics, ready[-1]

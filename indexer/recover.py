@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import anyio
 import structlog
 
+from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import DeepReorg, backoff
 from indexer.metrics import Metrics
 from indexer.model import BlockRef
 from indexer.node import Node
-from indexer.store import Cursor, Store
+from indexer.store import Store
 
 log = structlog.get_logger()
 

@@ -15,20 +15,21 @@ import structlog
 
 from indexer.capture import NodeCache
 from indexer.config import Settings
-from indexer.coverage import STATE_DROPPED
+from indexer.coverage import STATE_DROPPED, Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import RAW_SHOWN, DecodeError, IndexerError, NodeError, ProofError, root_cause
 from indexer.fallback import serves_proofs
 from indexer.heads import Heads
-from indexer.heal import cannot_continue, check_start, together
+from indexer.heal import alike, cannot_continue, check_start, provable, together
 from indexer.metrics import Metrics
 from indexer.model import BlockRef
 from indexer.node import Node
-from indexer.pipeline import Pipeline, Plan
+from indexer.pipeline import Pipeline
+from indexer.plan import Plan
 from indexer.recover import align
 from indexer.runtimes import Runtimes
 from indexer.stall import Stall
-from indexer.store import Cursor, Store
+from indexer.store import Store
 
 log = structlog.get_logger()
 
@@ -230,7 +231,31 @@ class Run:
                 members = tuple(dataset for dataset in self._datasets if dataset.name in names)
                 if members:
                     await self._fill_hole(members, after, last)
+            await self._prove_blocks()
             await anyio.sleep(FILL_POLL_S)
+
+    async def _prove_blocks(self) -> None:
+        """Read blocks again that were read without proofs, as far as some endpoint has their state."""
+        assert self._heads.finalized is not None
+        for run, names in alike(await self._store.unproven()).items():
+            members = tuple(dataset for dataset in self._datasets if dataset.name in names)
+            if not members or run.last >= self._heads.finalized.number:
+                continue
+            first: int | None = None
+            try:
+                found = await provable(self._node, run, self._heads.finalized.hash)
+                if found is None:
+                    continue
+                first, anew = found
+                log.info("proving", datasets=names, first=first, last=run.last)
+                plan = self._plan(members, None, first, anew=anew)
+                await self._keep(self._pipeline(replace(plan, stop=run.last + 1, leads=False, proves=True)))
+                log.info("proven", datasets=names, first=first, last=run.last)
+            except (IndexerError, BaseExceptionGroup) as error:
+                cause = root_cause(error)
+                if not isinstance(cause, (NodeError, ProofError, DecodeError)):
+                    raise
+                log.warning("not_proven", datasets=names, first=first, last=run.last, reason=str(cause))
 
     async def _fill_hole(self, members: tuple[Dataset, ...], after: BlockRef, last: int) -> None:
         """Fill in one hole as far as it goes; what an endpoint cannot give stays missing until the next try."""
@@ -286,6 +311,7 @@ class Run:
             self._active.discard(pipeline)
             if pipeline.tip != started_at:
                 self.progressed = True
+            if pipeline.tip != started_at and not pipeline.heals:
                 self._doubtful.difference_update(pipeline.names)
 
     async def _stop_when_asked(self) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 import anyio
@@ -35,6 +37,24 @@ SETTINGS = {
     # one table is the longest that we let the server wait within a transaction.
     "idle_in_transaction_session_timeout": "120s",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The session that has the writer lock, and what shows whether it is alive."""
+
+    pid: int
+    backend_start: datetime | None
+    name: str
+    waits_for_client: bool
+    """Postgres has nothing to do for it until the client sends or reads."""
+    sign_of_life: tuple[object, ...]
+    """Changes whenever the client does anything."""
+
+    @property
+    def session(self) -> tuple[int, datetime | None]:
+        """What names a session for ever."""
+        return self.pid, self.backend_start
 
 
 class Session:

@@ -121,6 +121,11 @@ def delete_at(table: Table, keys: tuple[str, ...]) -> str:
     return f"DELETE FROM {table.name} WHERE block_number = $1 RETURNING {quoted(keys)}"
 
 
+def delete_between(table: Table, keys: tuple[str, ...]) -> str:
+    """Delete what a history or log says of blocks $1 to $2; returns the keys."""
+    return f"DELETE FROM {table.name} WHERE block_number BETWEEN $1 AND $2 RETURNING {quoted(keys)}"
+
+
 def delete_above(table: Table) -> str:
     """Delete what a history or log says of blocks above $1."""
     return f"DELETE FROM {table.name} WHERE block_number > $1"
@@ -174,4 +179,44 @@ def delete_history(table: Keyed) -> str:
     return (
         f"DELETE FROM {table.history.name} x USING {_unnest(table, table.keys)} AS gone({quoted(table.keys)}) "
         f"WHERE {_same_key(table, 'x', 'gone')} AND x.block_number >= ${len(table.keys) + 1}"
+    )
+
+
+def uncovered(table: Keyed, limit: int) -> str:
+    """Keys and blocks of history rows in blocks that the coverage of dataset $1 does not name."""
+    return (
+        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {table.history.name} h WHERE NOT EXISTS ("
+        "SELECT FROM coverage c WHERE c.dataset = $1 AND h.block_number BETWEEN c.first_block AND c.last_block) "
+        f"ORDER BY h.block_number LIMIT {limit:d}"
+    )
+
+
+def void_ends(table: Keyed) -> str:
+    """Keys and blocks of rows with ``exists = false`` that follow no row that exists, or still hold a value."""
+    values = ", ".join(f'h."{name}"' for name in table.values)
+    return (
+        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {table.history.name} h WHERE NOT h.exists AND ("
+        f"num_nonnulls({values}) > 0 OR NOT coalesce((SELECT p.exists FROM {table.history.name} p "
+        f"WHERE {_same_key(table, 'p', 'h')} AND p.block_number < h.block_number "
+        f"ORDER BY p.block_number DESC LIMIT 1), false)) ORDER BY h.block_number"
+    )
+
+
+def drop_void_ends(table: Keyed) -> str:
+    """Delete those of ``void_ends`` under the given keys that follow no row that exists. One array per key column."""
+    return (
+        f"DELETE FROM {table.history.name} h USING {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) "
+        f"WHERE {_same_key(table, 'h', 'asked')} AND NOT h.exists AND NOT coalesce((SELECT p.exists "
+        f"FROM {table.history.name} p WHERE {_same_key(table, 'p', 'h')} AND p.block_number < h.block_number "
+        "ORDER BY p.block_number DESC LIMIT 1), false)"
+    )
+
+
+def clear_ends(table: Keyed) -> str:
+    """Set the values of rows with ``exists = false`` to NULL under the given keys. One array per key column."""
+    cleared = ", ".join(f'"{name}" = NULL' for name in table.values)
+    return (
+        f"UPDATE {table.history.name} h SET {cleared} "
+        f"FROM {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) "
+        f"WHERE {_same_key(table, 'h', 'asked')} AND NOT h.exists"
     )

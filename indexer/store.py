@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
+from indexer import coverage
 from indexer.commit import (
     ROWS_PER_STATEMENT,
     by_table,
@@ -22,15 +22,16 @@ from indexer.commit import (
     keep_runtimes,
     repair_table,
     rewind_table,
+    rewrite_table,
     write_past,
     write_table,
 )
-from indexer.coverage import NOT_PROVEN, SCANNED, Hole, advance, fill, holes, rewind_cursor, stop_dataset
+from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.scale import ss58_encode
-from indexer.session import Connection, Session, open_session
+from indexer.session import Connection, Holder, Session, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -39,33 +40,6 @@ ROWS_PER_SECOND_AT_LEAST = 1_000
 BLOCKS_PER_SECOND_AT_LEAST = 2
 """A first block may hold a million rows, a rewind thousands of blocks: what their transaction may take grows."""
 PING_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far one dataset is committed."""
-
-    start_block: int
-    block: BlockRef
-    finalized_block: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """The session that has the writer lock, and what shows whether it is alive."""
-
-    pid: int
-    backend_start: datetime | None
-    name: str
-    waits_for_client: bool
-    """Postgres has nothing to do for it until the client sends or reads."""
-    sign_of_life: tuple[object, ...]
-    """Changes whenever the client does anything."""
-
-    @property
-    def session(self) -> tuple[int, datetime | None]:
-        """What names a session for ever."""
-        return self.pid, self.backend_start
 
 
 class Store:
@@ -194,12 +168,7 @@ class Store:
         """Cursor by dataset, for those that have begun."""
         async with self._session.calls("read cursors") as connection:
             rows = await connection.fetch("SELECT * FROM cursors")
-        return {
-            row["dataset"]: Cursor(
-                row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
-            )
-            for row in rows
-        }
+        return coverage.cursors(rows)
 
     async def block_hash(self, number: int) -> bytes | None:
         """Hash of an indexed block; None if the height is not indexed."""
@@ -221,27 +190,39 @@ class Store:
                 code_hash, spec_version, raw,
             )  # fmt: skip
 
-    async def write(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
+    async def write(
+        self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], *, again: bool = False
+    ) -> dict[str, int]:
         """Commit a run of consecutive blocks for ``datasets`` in one transaction; returns rows written by table.
 
         A bootstrap block may lie above the cursor: its rows replace what is stored, and the blocks between
-        are a hole. Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
+        are a hole. ``again``: they replace those committed from the first one, a bootstrap, up to the cursor.
+        Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
         """
         written: dict[str, int] = {}
-        patches = by_table(blocks)
-        anew = blocks[0].ref.number if blocks[0].bootstrap else None
-        what = f"write blocks {blocks[0].ref.number}-{blocks[-1].ref.number}"
-        async with self._transaction(what, self._time_for(blocks)) as connection:
+        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        async with self._transaction(f"write blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
+                if again:
+                    await self._take_back(connection, dataset, blocks)
                 for table in dataset.tables:
                     rows = patches.get(table.name, [])
-                    if rows or anew is not None:
+                    if rows or blocks[0].bootstrap:
+                        anew = first if blocks[0].bootstrap else None
                         accounts, written[table.name] = await write_table(connection, table, rows, anew=anew)
                         await self._write_accounts(connection, accounts)
-                await advance(connection, dataset.name, blocks, self._token or 0)
+                await coverage.advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
         self.commits += 1
         return written
+
+    async def _take_back(self, connection: Connection, dataset: Dataset, blocks: Sequence[BlockRows]) -> None:
+        last, before = blocks[-1].ref, BlockRef(blocks[0].ref.number - 1, blocks[0].parent_hash)
+        if await connection.fetchval("SELECT block_hash FROM cursors WHERE dataset = $1", dataset.name) != last.hash:
+            raise StoreError(f"dataset {dataset.name} is not at block {last} any more")
+        for table in dataset.tables:
+            await rewind_table(connection, table, before.number)
+        await coverage.rewind_cursor(connection, dataset.name, before)
 
     async def fill(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int) -> dict[str, int]:
         """Commit a run of blocks of the hole that ends at block ``last``, or the block after it; as ``write``.
@@ -250,11 +231,12 @@ class Store:
         as a bootstrap and is now written as what it changed, current rows are brought in line.
         """
         written: dict[str, int] = {}
-        patches = by_table(blocks)
-        first, end = blocks[0].ref.number, blocks[-1].ref.number
+        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
         async with self._transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
-                hole = next((h for h in await holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None)
+                hole = next(
+                    (h for h in await coverage.holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None
+                )
                 if hole is None or hole.after.number != first - 1:
                     raise StoreError(f"dataset {dataset.name} has no hole from block {first} to {last} any more")
                 for table in dataset.tables:
@@ -265,7 +247,31 @@ class Store:
                     await self._write_accounts(connection, accounts)
                     if end > last:
                         await join_past(connection, table, hole.began - 1, stale)
-                await fill(connection, dataset.name, blocks, hole)
+                await coverage.fill(connection, dataset.name, blocks, hole)
+            await keep_runtimes(connection, blocks)
+        self.commits += 1
+        return written
+
+    async def prove(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset]) -> dict[str, int]:
+        """Replace, in one transaction, what is stored of blocks that were read without proofs; as ``write``.
+
+        The last of ``blocks`` is the proven one after them. Raises ``StoreError`` if they are not what they were.
+        """
+        written: dict[str, int] = {}
+        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        async with self._transaction(f"prove blocks {first}-{end - 1}", self._time_for(blocks)) as connection:
+            runs = {(run.dataset, run.last) for run in await coverage.unproven(connection) if run.first <= first}
+            for dataset in datasets:
+                if (dataset.name, end - 1) not in runs:
+                    raise StoreError(
+                        f"dataset {dataset.name} has no unproven blocks from {first} to {end - 1} any more"
+                    )
+                for table in dataset.tables:
+                    accounts, written[table.name] = await rewrite_table(
+                        connection, table, patches.get(table.name, []), first, end, anew=blocks[0].bootstrap
+                    )
+                    await self._write_accounts(connection, accounts)
+                await coverage.cover_anew(connection, dataset.name, blocks)
             await keep_runtimes(connection, blocks)
         self.commits += 1
         return written
@@ -273,10 +279,15 @@ class Store:
     def _time_for(self, blocks: Sequence[BlockRows]) -> float:
         return self._commit_timeout_s + sum(len(block.rows) for block in blocks) / ROWS_PER_SECOND_AT_LEAST
 
-    async def holes(self) -> list[Hole]:
-        """Every hole between indexed blocks, the highest first."""
+    async def holes(self) -> list[coverage.Hole]:
+        """``coverage.holes``."""
         async with self._session.calls("read the holes") as connection:
-            return await holes(connection)
+            return await coverage.holes(connection)
+
+    async def unproven(self) -> list[coverage.Unproven]:
+        """``coverage.unproven``."""
+        async with self._session.calls("read the coverage") as connection:
+            return await coverage.unproven(connection)
 
     async def doubtful(self) -> set[str]:
         """Datasets whose last blocks were not proven, or build on such: the next one has to be read in full."""
@@ -284,7 +295,7 @@ class Store:
             rows = await connection.fetch(
                 "SELECT v.dataset FROM coverage v JOIN cursors c ON c.dataset = v.dataset "
                 "AND c.block_number BETWEEN v.first_block AND v.last_block WHERE v.reason = ANY($1)",
-                [NOT_PROVEN, SCANNED],
+                [coverage.NOT_PROVEN, coverage.SCANNED],
             )
         return {row["dataset"] for row in rows}
 
@@ -296,7 +307,7 @@ class Store:
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""
         async with self._transaction("note a stopped dataset") as connection:
-            await stop_dataset(connection, dataset, number, reason)
+            await coverage.stop_dataset(connection, dataset, number, reason)
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         new = sorted(accounts - self._known_accounts)
@@ -324,7 +335,7 @@ class Store:
                     continue
                 for table in dataset.tables:
                     await rewind_table(connection, table, to.number)
-                await rewind_cursor(connection, dataset.name, to)
+                await coverage.rewind_cursor(connection, dataset.name, to)
             await connection.execute("DELETE FROM runtimes WHERE first_block > $1", to.number)
 
     async def repair(

@@ -8,7 +8,7 @@ the walk that found the pairs. Also finds, in nodes sent by the chain, the one a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,8 +21,8 @@ from indexer.trie import HASH_LENGTH, INLINE_VALUE_MAX, MissingNode, Node, blake
 class Pairs:
     """Storage keys in order, each once, and the value of each."""
 
-    keys: list[bytes]
-    values: list[bytes]
+    keys: Sequence[bytes]
+    values: Sequence[bytes]
 
     def get(self, key: bytes) -> bytes | None:
         """The value of ``key``, None if it is not among them."""

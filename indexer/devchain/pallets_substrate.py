@@ -240,6 +240,7 @@ def swap(netuid: Type, new: bool) -> Pallet:
     older = (
         Item("SwapV3Initialized", BOOL, ((TWOX64, netuid),), False),
         Item("AlphaSqrtPrice", fixed, ((TWOX64, netuid),), 0),
+        Item("EnabledUserLiquidity", BOOL, ((TWOX64, netuid),), False),
     )
     newer = (
         Item("SwapBalancer", balancer, ((TWOX64, netuid),), 5 * 10**17),

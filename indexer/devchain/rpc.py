@@ -155,7 +155,7 @@ def _get_runtime_version(chain: Chain, params: Params) -> Any:
 
 
 def _call(chain: Chain, params: Params) -> Any:
-    """``state_call``: only what a node answers about a runtime itself."""
+    """``state_call``: what a node answers about a runtime itself, and what the simulated runtimes do of their state."""
     method, argument, block_hash = param(params, 0), bytes_param(params, 1), _hash(chain, params, 2)
     runtime = chain.runtime(block_hash)
     if method == "Core_version":
@@ -171,6 +171,13 @@ def _call(chain: Chain, params: Params) -> Any:
             )
         raw = runtime.metadata.get(int.from_bytes(argument, "little"))
         return hexed(b"\0" if raw is None else b"\x01" + blob(raw))
+    if method in runtime.functions:
+        try:
+            return hexed(runtime.functions[method](chain.state(block_hash), argument))
+        except (ValueError, IndexError):
+            raise RpcError(
+                CLIENT_ERROR, f"Client error: Execution failed: Bad input data provided to {method}"
+            ) from None
     raise RpcError(CLIENT_ERROR, f"Client error: Execution failed: Other: Exported method {method} is not found")
 
 

@@ -6,11 +6,12 @@ decoding anything else is the business of clients.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from indexer.devchain.scale_encode import listed, text, u32
+from indexer.devchain.state import State
 from indexer.errors import ConfigError
 from indexer.scale import Runtime
 
@@ -30,6 +31,8 @@ class ServedRuntime:
     state_version: int
     metadata: Mapping[int, bytes]
     """Metadata version -> bytes from ``b"meta"`` on."""
+    functions: Mapping[str, Callable[[State, bytes], bytes]] = field(default_factory=dict)
+    """What ``state_call`` answers of a state, by the exported function: (state, arguments) -> result."""
 
     def plain_metadata(self) -> bytes:
         """What ``state_getMetadata`` gives: the oldest form there is (V14 on real nodes)."""

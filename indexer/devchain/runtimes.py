@@ -12,6 +12,7 @@ from typing import Any
 
 from indexer.devchain import pallets_substrate as stock
 from indexer.devchain import pallets_subtensor as own
+from indexer.devchain import runtime_api
 from indexer.devchain.declare import U16, U32, U64, Composite, Enum, Field, Late, Type, Variant
 from indexer.devchain.forms import newtype, tuple_of, vec
 from indexer.devchain.forms import option as option_of
@@ -95,6 +96,7 @@ class RuntimeDeclaration:
                     ("metadata_versions", (), vec(U32)),
                 ),
             ),
+            *(Api(name, (method,)) for name, method in runtime_api.METHODS.items()),
         )
         self._items = {(one.name, item.name): item for one in self.pallets for item in one.by_name.values()}
         self.code = _code(spec_version)
@@ -142,6 +144,7 @@ class RuntimeDeclaration:
             1,
             1,
             {number: encode_metadata(self, number) for number in METADATA_VERSIONS},
+            runtime_api.answers(self),
         )
 
     def _version(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ held against the same source, so that no column can be wrong without being named
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anyio import to_thread
@@ -19,9 +19,10 @@ from indexer.errors import DecodeError
 from indexer.model import Change, Row
 from indexer.scale import EncodeError, StorageItem, ss58_encode
 from indexer.schema import Keyed, Log
-from indexer.subtrie import Pairs, pairs, top
+from indexer.subtrie import Pairs, top
 from indexer.verify.report import Difference
 from indexer.verify.snapshot import Snapshot
+from indexer.verify.spool import Spool
 from indexer.verify.truth import Truth, in_thread, not_hashed, plain
 
 Key = tuple[object, ...]
@@ -55,10 +56,15 @@ class Comparison:
             if not sources:
                 await self._fixed(dataset, table, is_tip)
                 continue
-            found = await self._pairs(dataset, table, sources, is_tip)
-            for source in sources:
-                mine = await to_thread.run_sync(pairs, found.pop(source), abandon_on_cancel=True)
-                await self._map(dataset, table, source, mine, heads)
+            found = {source: Spool() for source in sources}
+            try:
+                await self._read(dataset, table, found, is_tip)
+                for source, spool in found.items():
+                    mine = await to_thread.run_sync(spool.pairs)
+                    await self._map(dataset, table, source, mine, heads)
+            finally:
+                for spool in found.values():
+                    spool.close()
 
     async def sampled(self, dataset: Dataset, count: int) -> None:
         """About ``count`` random rows, and as many keys beside them that no row has, each by proof."""
@@ -80,15 +86,9 @@ class Comparison:
 
     async def accounts(self, datasets: Sequence[Dataset]) -> None:
         """Every account of the tables has its text, and the right one."""
-        texts = await self.snapshot.addresses()
-        used = await self.snapshot.accounts([t for dataset in datasets for t in dataset.tables])
-        for account in sorted(used | texts.keys()):
-            right = ss58_encode(account, self.snapshot.ss58_prefix) if len(account) == 32 else None
-            if right is None and account not in texts:
-                continue  # the row that holds it is a difference already
-            if right is None or texts.get(account) != right:
-                found = Difference("accounts", "accounts", (account,), "address", texts.get(account), right)
-                self.differences.append(found)
+        tables = [table for dataset in datasets for table in dataset.tables]
+        async for part in self.snapshot.accounts(tables):
+            self.differences += await to_thread.run_sync(_texts, part, self.snapshot.ss58_prefix)
 
     def _differs(
         self, dataset: Dataset, table: Keyed | Log, key: Key | None, what: str, stored: object, chain: object
@@ -118,11 +118,8 @@ class Comparison:
             if name not in FREE_OF_TRUTH and plain(right.values[name]) != stored[name]:
                 self._differs(dataset, table, right.key, name, stored[name], right.values[name])
 
-    async def _pairs(
-        self, dataset: Dataset, table: Keyed, sources: Sequence[Source], is_tip: bool
-    ) -> dict[Source, list[tuple[bytes, bytes]]]:
+    async def _read(self, dataset: Dataset, table: Keyed, found: Mapping[Source, Spool], is_tip: bool) -> None:
         """Storage keys and values of a whole table, by source; rows that stand for none are differences."""
-        found: dict[Source, list[tuple[bytes, bytes]]] = {source: [] for source in sources}
 
         def add(rows: Sequence[Columns]) -> None:
             for row in rows:
@@ -135,12 +132,11 @@ class Comparison:
                 if not told:
                     self._differs(dataset, table, key, "row that stands for nothing", _values(table, row), None)
                 for source, name, raw in told:
-                    found[source].append((name, raw))
+                    found[source].add(name, raw)
 
         async for part in self.snapshot.rows(table, self.number, is_tip=is_tip):
             await to_thread.run_sync(add, part)
             self.rows += len(part)
-        return found
 
     def _told(self, dataset: Dataset, table: Keyed, key: Key, row: Columns) -> Iterator[tuple[Source, bytes, bytes]]:
         """What a row tells: source, storage key, value. Raises ``DecodeError`` or ``EncodeError``."""
@@ -168,6 +164,20 @@ class Comparison:
                     if plain(value) != row[name]:
                         self._differs(dataset, table, key, name, row[name], value)
 
+    def _same_in_another_type(self, source: Source, stored: bytes | None, chain: bytes | None) -> bool:
+        """Whether the chain keeps the row's value as an earlier runtime wrote it, in the type the item had then."""
+        kinds = self.truth.types(source.item)
+        if stored is None or chain is None or len(kinds) < 2:
+            return False
+        value = self.truth.decoded(source.item, stored)
+        for kind in kinds:
+            try:
+                if kind.encode(value) == chain:
+                    return True
+            except EncodeError:
+                continue
+        return False
+
     async def _map(
         self, dataset: Dataset, table: Keyed, source: Source, mine: Pairs, heads: dict[bytes, bytes]
     ) -> None:
@@ -181,7 +191,9 @@ class Comparison:
             return
         changes = await self.truth.differing(prefix, mine)
         for name, raw in changes:
-            self._key_differs(dataset, table, source, name, mine.get(name), not_hashed(raw))
+            stored, chain = mine.get(name), not_hashed(raw)
+            if not self._same_in_another_type(source, stored, chain):
+                self._key_differs(dataset, table, source, name, stored, chain)
         if not changes:
             self._differs(dataset, table, None, f"root of {source}, though no key differs", None, None)
 
@@ -218,6 +230,16 @@ def fixed_rows(dataset: Dataset, truth: Truth) -> Iterator[Row]:
     yield from dataset.of_runtime(truth.runtime)
     logs = {table.name for table in dataset.tables if isinstance(table, Log)}
     yield from (row for row in dataset.rows(truth.block, [], truth.runtime) if row.table in logs)
+
+
+def _texts(part: Sequence[tuple[bytes, str | None]], ss58_prefix: int) -> list[Difference]:
+    """Accounts whose text is not theirs; those that are none and have none are a difference of their row."""
+    found = []
+    for account, text in part:
+        right = ss58_encode(account, ss58_prefix) if len(account) == 32 else None
+        if right != text:
+            found.append(Difference("accounts", "accounts", (account,), "address", text, right))
+    return found
 
 
 def _encoded(kinds: Sequence[StorageItem], value: object) -> bytes:

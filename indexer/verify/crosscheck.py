@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
-from indexer.errors import DecodeError, Retryable
+from indexer.errors import DecodeError, Fatal, Retryable
 from indexer.link import RpcRefused
+from indexer.model import ItemRef
 from indexer.scale import ss58_decode
 from indexer.sqlstate import mapped_errors
 from indexer.verify.report import Difference
@@ -30,6 +31,8 @@ PRICE = ("SwapRuntimeApi", "current_alpha_price")
 VERSION = ("Core", "version")
 FIXED_POINT = {"alpha_sigmoid_steepness": 32}
 """Fields that the runtime's answer gives as fixed point, and their fraction bits."""
+CUTOFF_FACTOR = ItemRef("SubtensorModule", "ActivityCutoffFactorMilli")
+NO_WEIGHTS_LIMIT = 65535
 
 
 @dataclass(slots=True)
@@ -63,7 +66,8 @@ async def crosscheck(truth: Truth, snapshot: Snapshot, coldkeys: Sequence[bytes]
     with mapped_errors("read what the runtime is asked for"):
         if coldkeys is None or isinstance(coldkeys, int):
             found = await snapshot.connection.fetch(
-                "SELECT coldkey FROM (SELECT DISTINCT coldkey FROM stake_shares) x ORDER BY random() LIMIT $1",
+                "SELECT coldkey FROM (SELECT DISTINCT coldkey FROM stake_shares WHERE length(coldkey) = 32) x "
+                "ORDER BY random() LIMIT $1",
                 COLDKEYS if coldkeys is None else coldkeys,
             )
             coldkeys = [record[0] for record in found]
@@ -77,8 +81,9 @@ async def crosscheck(truth: Truth, snapshot: Snapshot, coldkeys: Sequence[bytes]
         partial(_prices, truth, prices, checked),
     ):
         try:
-            await check()
-        except _NotOffered as reason:
+            async with snapshot.connection.transaction():  # a savepoint: what rows make fail must not end the reading
+                await check()
+        except (_NotOffered, Fatal) as reason:
             checked.skipped.append(str(reason))
     return checked
 
@@ -136,7 +141,7 @@ async def _hyperparameters(truth: Truth, snapshot: Snapshot, netuids: Sequence[i
             rows = await snapshot.connection.fetch(
                 "SELECT name, value FROM hyperparameters_at($1, $2)", netuid, truth.block.number
             )
-        found = {row["name"]: row["value"] for row in rows}
+        found = _in_force({row["name"]: row["value"] for row in rows}, truth)
         for name, value in (answer or {}).items():
             wanted = Decimal(value) / (1 << FIXED_POINT.get(name, 0))
             if found.get(name) != wanted:
@@ -145,10 +150,24 @@ async def _hyperparameters(truth: Truth, snapshot: Snapshot, netuids: Sequence[i
         checked.values += len(answer or {})
 
 
+def _in_force(found: dict[str, Decimal | None], truth: Truth) -> dict[str, Decimal | None]:
+    """Values as the runtime's answer has them, which derives two that it once read (MODEL.md 3)."""
+    factor, tempo = found.get("activity_cutoff_factor"), found.get("tempo")
+    if not truth.runtime.has(CUTOFF_FACTOR) or not _is_number(factor) or not _is_number(tempo):
+        return found
+    cutoff = max(Decimal(1), factor * tempo // 1000)
+    return {**found, "activity_cutoff": cutoff, "max_weights_limit": Decimal(NO_WEIGHTS_LIMIT)}
+
+
 async def _prices(truth: Truth, prices: dict[int, Decimal | None], checked: Checked) -> None:
     """The price of ``subnets_at`` within 1 rao of the runtime's, which rounds its own way."""
     for netuid, price in prices.items():
         wanted = await _ask(truth, PRICE, netuid)
-        if price is None or abs(int(price * RAO) - wanted) > 1:
+        if not _is_number(price) or abs(int(price * RAO) - wanted) > 1:
             checked.differs("subnets", "subnets_at", (netuid,), ".".join(PRICE), price, Decimal(wanted) / RAO)
         checked.values += 1
+
+
+def _is_number(value: Decimal | None) -> TypeGuard[Decimal]:
+    """Not NULL, nor one of the values of ``numeric`` that are none."""
+    return value is not None and value.is_finite()

@@ -15,12 +15,11 @@ from typing import TypeAlias
 import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 
-from indexer import statements
-from indexer.model import BlockRef
+from indexer import coverage, statements
+from indexer.coverage import Cursor
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
 from indexer.sqlstate import mapped_errors
-from indexer.store import Cursor
 
 ROWS_PER_PART = 2000
 
@@ -62,21 +61,20 @@ class Snapshot:
             found = await self.connection.fetch(statements.these(table, query, len(given)), *given, *arrays)
         return [self._columns(table, record) for record in found]
 
-    async def addresses(self) -> dict[bytes, str]:
-        """The text of every known account."""
-        with mapped_errors("read accounts"):
-            found = await self.connection.fetch("SELECT account, address FROM accounts")
-        return {record["account"]: record["address"] for record in found}
-
-    async def accounts(self, tables: Iterable[Keyed | Log]) -> set[bytes]:
-        """Every account that occurs in the current rows."""
-        parts = [
-            f'SELECT "{name}" FROM {table.name} WHERE "{name}" IS NOT NULL'
+    async def accounts(self, tables: Iterable[Keyed | Log]) -> AsyncIterator[list[tuple[bytes, str | None]]]:
+        """Every account that occurs in the current rows or has a text, and its text, in parts."""
+        used = [
+            f'SELECT "{name}" AS account FROM {table.name} WHERE "{name}" IS NOT NULL'
             for table in tables
             for name in table.accounts
         ]
-        with mapped_errors("read the accounts in use"):
-            return {record[0] for record in await self.connection.fetch(" UNION ".join(parts))} if parts else set()
+        query = " UNION ".join(["SELECT account FROM accounts", *used])
+        with mapped_errors("read accounts"):
+            cursor = await self.connection.cursor(
+                f"SELECT account, address FROM ({query}) used LEFT JOIN accounts USING (account) ORDER BY account"
+            )
+            while part := await cursor.fetch(ROWS_PER_PART):
+                yield [tuple(record) for record in part]
 
     async def disagreements(self, table: Keyed) -> list[Key]:
         """Keys whose current row is not the latest of the history."""
@@ -120,12 +118,7 @@ async def open_snapshot(dsn: str, *, timeout_s: float = 30.0) -> AsyncIterator[S
                 prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
             yield Snapshot(
                 connection,
-                {
-                    row["dataset"]: Cursor(
-                        row["start_block"], BlockRef(row["block_number"], row["block_hash"]), row["finalized_block"]
-                    )
-                    for row in cursors
-                },
+                coverage.cursors(cursors),
                 [(row["code_hash"], row["first_block"], row["metadata"]) for row in runtimes],
                 42 if prefix is None else prefix,
             )

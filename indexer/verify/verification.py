@@ -15,7 +15,7 @@ import structlog
 from indexer.capture import NodeCache, Tracked, capture
 from indexer.datasets.base import Dataset
 from indexer.decode import decode
-from indexer.errors import ConfigError, NodeError
+from indexer.errors import ConfigError, DecodeError, NodeError
 from indexer.model import BlockRef, ItemRef, Row
 from indexer.node import Node
 from indexer.scale import Runtime, StorageItem
@@ -23,8 +23,9 @@ from indexer.schema import Keyed
 from indexer.store import Store
 from indexer.verify.comparison import Comparison, fixed_rows
 from indexer.verify.crosscheck import Checked, crosscheck
-from indexer.verify.report import Report
+from indexer.verify.report import Difference, Report
 from indexer.verify.snapshot import Snapshot, open_snapshot
+from indexer.verify.standing import standing
 from indexer.verify.truth import Truth
 
 log = structlog.get_logger()
@@ -56,8 +57,10 @@ async def verify(
                 await work.whole(dataset)
             else:
                 await work.sampled(dataset, sample)
+        itself: list[Difference] = []
         if sample is None:
             await work.accounts(datasets)
+            itself = await standing(node, snapshot, datasets)
         answers = Checked([], [], 0) if skipped else await crosscheck(truth, snapshot, sample)
     return Report(
         block=ref,
@@ -67,7 +70,7 @@ async def verify(
         api_values=answers.values,
         seconds=round(time.monotonic() - started_s, 3),
         skipped=(*skipped, *answers.skipped),
-        differences=(*work.differences, *answers.differences),
+        differences=(*work.differences, *itself, *answers.differences),
     )
 
 
@@ -155,6 +158,13 @@ class _Runtimes:
     def types(self, item: ItemRef) -> Sequence[StorageItem]:
         """The item as each runtime types it, the one that executed the block first."""
         if item not in self._types:
-            found = (self._runtime(code).item(item) for code in self._order)
+            found = (self._item(code, item) for code in self._order)
             self._types[item] = [kind for kind in found if kind is not None]
         return self._types[item]
+
+    def _item(self, code_hash: bytes, item: ItemRef) -> StorageItem | None:
+        """None too where the runtime's metadata cannot be read: that is a difference of its own."""
+        try:
+            return self._runtime(code_hash).item(item)
+        except DecodeError:
+            return None

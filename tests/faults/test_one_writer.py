@@ -17,7 +17,8 @@ from indexer.devchain.server import DevNode
 from indexer.errors import EXIT_LOCKED, Fatal, WriterFenced
 from indexer.leader import Watch
 from indexer.model import BlockRef, BlockRows
-from indexer.store import WRITER_LOCK, Holder, Store, open_store
+from indexer.session import Holder
+from indexer.store import WRITER_LOCK, Store, open_store
 
 pytestmark = pytest.mark.anyio
 
