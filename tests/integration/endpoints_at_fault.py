@@ -6,9 +6,17 @@ from typing import Any
 
 import anyio
 
+from indexer.capture import NodeCache, capture, track
+from indexer.datasets import load
+from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DropConnection, Tamper
+from indexer.devchain.simulate import simulated_chain
 from indexer.metrics import Metrics
+from indexer.node import Node
+
+TRACKED = track(load(None))
+HEIGHT = 12
 
 SILENCE_S = 3.0
 """Longer than any test waits, and short enough for the server to end."""
@@ -71,3 +79,23 @@ def left(metrics: Metrics, endpoint: str, cause: str) -> float:
 def usable(metrics: Metrics, endpoint: str) -> bool:
     """Whether the metric says that an endpoint is in use or in reserve."""
     return metrics.registry.get_sample_value("indexer_endpoint_usable", {"endpoint": endpoint}) == 1.0
+
+
+def grown(seed: int = 3, height: int = HEIGHT, **options: Any) -> Chain:
+    chain = simulated_chain(seed, **options)
+    chain.grow(height)
+    chain.finalize(height)
+    return chain
+
+
+async def until(what: Any, *, within_s: float = 5.0) -> None:
+    """Wait until ``what()`` holds."""
+    with anyio.fail_after(within_s):
+        while not what():  # noqa: ASYNC110 - what others do has no event of ours
+            await anyio.sleep(0.01)
+
+
+async def captured(node: Node, chain: Chain, number: int) -> Any:
+    headers = [await node.header(chain.at(at).hash) for at in (number, number - 1, number - 2)]
+    result = await capture(node, NodeCache(1 << 24), TRACKED, *headers, bootstrap=False)
+    return result.changes, result.reads
