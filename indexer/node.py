@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.abc import TaskGroup
 
-from indexer.config import redact
 from indexer.endpoints import Endpoint, Footing
 from indexer.errors import ConfigError, NodeError, ProofError
 from indexer.link import Link, TooLarge, Unreachable
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
 from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
+from indexer.redaction import hide, redact
 from indexer.trie import blake2_256, by_hash
 
 __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
@@ -332,11 +332,20 @@ def _bytes(text: Any) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str) or not text.startswith("0x"):
-        raise NodeError(f"the node answered {text!r:.60} where a hex string was expected")
+        raise NodeError(f"the node answered {hide(f'{text!r:.2000}'):.60} where a hex string was expected")
     try:
         return bytes.fromhex(text[2:])
     except ValueError:
-        raise NodeError(f"the node answered {text!r:.60} where a hex string was expected") from None
+        raise NodeError(f"the node answered {hide(f'{text!r:.2000}'):.60} where a hex string was expected") from None
+
+
+def _names(urls: Sequence[str]) -> dict[str, str]:
+    """What to call each endpoint: its URL without secrets, and a number where that is not one endpoint's alone."""
+    shown = [redact(url) for url in urls]
+    return {
+        url: f"{name} ({shown[: place + 1].count(name)})" if shown.count(name) > 1 else name
+        for place, (url, name) in enumerate(zip(urls, shown, strict=True))
+    }
 
 
 @asynccontextmanager
@@ -366,13 +375,14 @@ async def open_node(
                 group,
                 footing,
                 measured,
+                name=name,
                 place=place,
                 archive=url not in endpoints,
                 timeout_s=timeout_s,
                 connect_timeout_s=connect_timeout_s,
                 concurrency=concurrency,
             )
-            for place, url in enumerate(urls)
+            for place, (url, name) in enumerate(_names(list(urls)).items())
         ]
         pool = Pool(members, footing, probe_s)
         if len(members) > 1:

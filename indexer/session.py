@@ -17,6 +17,7 @@ import anyio
 import asyncpg
 
 from indexer.errors import IndexerError, StoreError
+from indexer.redaction import remember
 from indexer.sqlstate import FOREIGN, mapped_errors
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -132,6 +133,7 @@ class Session:
 @asynccontextmanager
 async def open_session(dsn: str, *, application: str) -> AsyncIterator[Session]:
     """A session with the database at ``dsn``; closed at the end, whatever its state."""
+    remember(dsn)
     with mapped_errors("connect to the database"):
         connection: Connection = await asyncpg.connect(
             dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": application}
