@@ -136,6 +136,11 @@ def _mapped(error: Exception, dsn: str) -> IndexerError:
     """A foreign error as ours, by class and code; SQLAlchemy carries asyncpg's as the cause of its own."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
     text = hide(str(cause), dsn)
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return ConfigError(
+            f"the role may not do what is needed ({text}): run `indexer migrate` as the owner of the tables, "
+            "which also grants this role its rights; see Roles in the README"
+        )
     if isinstance(cause, FOREIGN):
         root = meaning(cause)
         if issubclass(root, ConfigError):
