@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from indexer.errors import NodeError
-from indexer.redaction import hide, redact
+from indexer.redaction import foreign, redact
 
 MAX_REPLY_BYTES = 128 << 20
 EARLY_MAX = 256
@@ -127,7 +127,7 @@ class Link:
         """Mark the link lost and wake everything that waits on it."""
         if self.lost:
             return
-        self.lost = hide(reason, self._url)
+        self.lost = foreign(reason, self._url)
         for pending in self._pending.values():
             pending.done.set()
         for stream in self._streams.values():
@@ -212,7 +212,7 @@ def _refusal(url: str, method: str, error: Any) -> NodeError:
     code = content.get("code")
     code = code if isinstance(code, int) else 0
     detail = f"{content.get('message', 'no reason given')!s:.2000} {content.get('data') or ''!s:.2000}".strip()
-    refused = RpcRefused(redact(url), method, code, hide(detail, url)[:600])
+    refused = RpcRefused(redact(url), method, code, foreign(detail, url)[:600])
     if code in BUSY_CODES:
         return Busy(str(refused))
     return TooLarge(str(refused)) if code in TOO_LARGE_CODES else refused
@@ -242,7 +242,7 @@ async def open_link(url: str, timeout_s: float) -> Link:
                 close_timeout=2,
             )
     except InvalidStatus as error:
-        text = f"{name} cannot be reached: {hide(str(error), url)}"
+        text = f"{name} cannot be reached: {foreign(str(error), url)}"
         if error.response.status_code in _BUSY_STATUS:
             raise Busy(text, _retry_after_s(error)) from None
         raise Unreachable(text) from None
@@ -250,5 +250,5 @@ async def open_link(url: str, timeout_s: float) -> Link:
         raise Unreachable(f"{name} cannot be reached: it did not open within {timeout_s:g} s") from None
     except (OSError, WebSocketException, ValueError, LookupError) as error:
         # Not only what is lost: a server may send us on to an address that is none.
-        raise Unreachable(f"{name} cannot be reached: {hide(str(error), url)}") from None
+        raise Unreachable(f"{name} cannot be reached: {foreign(str(error), url)}") from None
     return Link(url, socket)

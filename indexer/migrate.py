@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
-from indexer.redaction import hide
+from indexer.redaction import foreign
 from indexer.session import CONNECT_TIMEOUT_S
 from indexer.sqlstate import FOREIGN, meaning
 
@@ -135,7 +135,7 @@ async def _run(dsn: str, work: Callable[[Connection], T], timeout_s: float) -> T
 def _mapped(error: Exception, dsn: str) -> IndexerError:
     """A foreign error as ours, by class and code; SQLAlchemy carries asyncpg's as the cause of its own."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
-    text = hide(str(cause), dsn)
+    text = foreign(str(cause), dsn)
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
         return ConfigError(
             f"the role may not do what is needed ({text}): run `indexer migrate` as the owner of the tables, "

@@ -22,7 +22,7 @@ from indexer.link import Link, TooLarge, Unreachable
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
 from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
-from indexer.redaction import hide, redact
+from indexer.redaction import foreign, printable, redact
 from indexer.trie import blake2_256, by_hash
 
 __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
@@ -30,6 +30,8 @@ __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "par
 PROBE_S = 6.0
 """Seconds between two looks at an endpoint: what a silent one costs at most, with the probe's own time-out."""
 HEIGHTS_KEPT = 4096
+SS58_PREFIXES = 1 << 14
+CHAIN_NAME_MAX = 100
 CUTS_MAX = 12
 """Cuts of the connection after which a proof's keys, halved each time, are down to one."""
 
@@ -113,11 +115,12 @@ class Node:
                 self._group.start_soon(_unsubscribe, link, method, name, name=f"unsubscribe {link.name}")
 
     async def chain(self) -> tuple[str, int]:
-        """The chain's name and the SS58 prefix of its addresses (42 where the node does not tell)."""
+        """The chain's name, printable, and the SS58 prefix of its addresses (42 where the node does not tell)."""
         name = await self.call("system_chain")
         properties = await self.call("system_properties") or {}
         prefix = properties.get("ss58Format", 42) if isinstance(properties, dict) else 42
-        return str(name), prefix if isinstance(prefix, int) else 42
+        known = type(prefix) is int and 0 <= prefix < SS58_PREFIXES
+        return printable(str(name))[:CHAIN_NAME_MAX], prefix if known else 42
 
     async def block_hash(self, number: int) -> bytes | None:
         """Hash of the chain's block at a height; None if no endpoint has one (yet)."""
@@ -332,11 +335,11 @@ def _bytes(text: Any) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str) or not text.startswith("0x"):
-        raise NodeError(f"the node answered {hide(f'{text!r:.2000}'):.60} where a hex string was expected")
+        raise NodeError(f"the node answered {foreign(f'{text!r:.2000}'):.60} where a hex string was expected")
     try:
         return bytes.fromhex(text[2:])
     except ValueError:
-        raise NodeError(f"the node answered {hide(f'{text!r:.2000}'):.60} where a hex string was expected") from None
+        raise NodeError(f"the node answered {foreign(f'{text!r:.2000}'):.60} where a hex string was expected") from None
 
 
 def _names(urls: Sequence[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""No secret in anything that leaves the process: what is one in a URL, and how it is taken out of a text.
+"""No secret in anything that leaves the process, and no foreign text as it came.
 
-Owns the secrets this process was given (``remember``), as texts of others quote them: Postgres its
-URL, a node the key it was called with, a proxy its password. Whoever passes on a foreign text hides it.
+Owns what is secret in a URL and the secrets this process was given (``remember``), as others quote them:
+Postgres its URL, a node the key it was called with, a proxy its password.
 What is not known to be harmless counts as secret: a name lost from a log line costs less than a key.
 """
 
@@ -72,6 +72,16 @@ def hide(text: str, *urls: str) -> str:
     for secret in sorted(_known | given, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return _BARE_PASSWORD.sub(f"{HIDDEN}@", _URL.sub(lambda match: redact(match[0]), text))
+
+
+def foreign(text: str, *urls: str) -> str:
+    """A text from outside as it may be shown in one line: without secrets, and without what steers a terminal."""
+    return printable(" ".join(hide(text, *urls).split()))
+
+
+def printable(text: str) -> str:
+    """``text`` with a sign for each character that has none: NUL, escapes, halves of UTF-16 pairs."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _is_torn(url: str) -> bool:

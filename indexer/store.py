@@ -30,6 +30,7 @@ from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WriterLocked, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
+from indexer.redaction import printable
 from indexer.scale import ss58_encode
 from indexer.session import Connection, Holder, Session, open_session
 
@@ -307,7 +308,7 @@ class Store:
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""
         async with self._transaction("note a stopped dataset") as connection:
-            await coverage.stop_dataset(connection, dataset, number, reason)
+            await coverage.stop_dataset(connection, dataset, number, printable(reason))
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         new = sorted(accounts - self._known_accounts)
