@@ -22,7 +22,7 @@ from indexer.gate import Gate
 from indexer.link import Busy, Link, RpcRefused, Silent, TooLarge, Unreachable, open_link
 from indexer.metrics import Metrics
 from indexer.model import BlockRef
-from indexer.redaction import foreign, redact
+from indexer.redaction import quoted, redact
 
 log = structlog.get_logger()
 
@@ -312,8 +312,8 @@ class Endpoint:
         try:
             return None if text is None else bytes.fromhex(text.removeprefix("0x"))
         except (AttributeError, TypeError, ValueError):
-            shown = foreign(f"{text!r:.2000}", self._url)
-            raise NodeError(f"{self.name} answered {shown:.60} where a block hash was expected") from None
+            shown = quoted(text, self._url)
+            raise NodeError(f"{self.name} answered {shown} where a block hash was expected") from None
 
     def drop(self, reason: str) -> None:
         """Give the connection up; what waits on it fails at once."""

@@ -211,11 +211,17 @@ def _refusal(url: str, method: str, error: Any) -> NodeError:
     content = error if isinstance(error, dict) else {"message": error}
     code = content.get("code")
     code = code if isinstance(code, int) else 0
-    detail = f"{content.get('message', 'no reason given')!s:.2000} {content.get('data') or ''!s:.2000}".strip()
-    refused = RpcRefused(redact(url), method, code, foreign(detail, url)[:600])
+    refused = RpcRefused(redact(url), method, code, foreign(_reason(content), url)[:600])
     if code in BUSY_CODES:
         return Busy(str(refused))
     return TooLarge(str(refused)) if code in TOO_LARGE_CODES else refused
+
+
+def _reason(content: dict[str, Any]) -> str:
+    try:
+        return f"{content.get('message', 'no reason given')!s:.2000} {content.get('data') or ''!s:.2000}"
+    except RecursionError:
+        return "the reason is nested too deeply"
 
 
 def _retry_after_s(error: InvalidStatus) -> float:

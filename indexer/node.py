@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -21,8 +22,8 @@ from indexer.errors import ConfigError, NodeError, ProofError
 from indexer.link import Link, TooLarge, Unreachable
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
-from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
-from indexer.redaction import foreign, printable, redact
+from indexer.pool import METHOD_NOT_FOUND, Missing, Pool, height
+from indexer.redaction import printable, quoted, redact
 from indexer.trie import blake2_256, by_hash
 
 __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
@@ -229,7 +230,12 @@ class Node:
         result, endpoint = await self._state("state_getKeysPaged", _hex(prefix), count, start, _hex(block_hash))
         if not isinstance(result, list):
             raise NodeError(f"{endpoint} answered state_getKeysPaged with something else than keys")
-        return [_bytes(key) or b"" for key in result]
+        keys = [_bytes(key) or b"" for key in result]
+        # Keys that do not go on would be asked for page after page, for ever.
+        in_order = all(a < b for a, b in pairwise([after or b"", *keys]))
+        if not in_order or not all(key.startswith(prefix) for key in keys):
+            raise NodeError(f"{endpoint} answered state_getKeysPaged with keys that do not follow one another")
+        return keys
 
     async def state_call(self, function: str, arguments: bytes, block_hash: bytes) -> bytes:
         """Result of a runtime API function at a block, SCALE encoded."""
@@ -241,7 +247,7 @@ class Node:
         version, endpoint = await self._state("state_getRuntimeVersion", _hex(block_hash))
         try:
             return {bytes.fromhex(name[2:]): int(number) for name, number in version["apis"]}
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise NodeError(f"{endpoint} answered state_getRuntimeVersion with something that is none") from None
 
     async def legacy_metadata(self, block_hash: bytes) -> bytes:
@@ -298,7 +304,7 @@ def parse_header(header: Any, block_hash: bytes | None, endpoint: str) -> Header
     """A checked header from its JSON form; ``block_hash = None`` takes the hash it has."""
     try:
         parent, state, body = (bytes.fromhex(header[key][2:]) for key in ("parentHash", "stateRoot", "extrinsicsRoot"))
-        number = int(header["number"], 16)
+        number = height(header["number"])
         digest = tuple(bytes.fromhex(entry[2:]) for entry in header["digest"]["logs"])
     except (KeyError, TypeError, ValueError):
         raise ProofError(f"{endpoint} sent a header that is none") from None
@@ -335,11 +341,11 @@ def _bytes(text: Any) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str) or not text.startswith("0x"):
-        raise NodeError(f"the node answered {foreign(f'{text!r:.2000}'):.60} where a hex string was expected")
+        raise NodeError(f"the node answered {quoted(text)} where a hex string was expected")
     try:
         return bytes.fromhex(text[2:])
     except ValueError:
-        raise NodeError(f"the node answered {foreign(f'{text!r:.2000}'):.60} where a hex string was expected") from None
+        raise NodeError(f"the node answered {quoted(text)} where a hex string was expected") from None
 
 
 def _names(urls: Sequence[str]) -> dict[str, str]:

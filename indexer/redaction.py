@@ -79,6 +79,14 @@ def foreign(text: str, *urls: str) -> str:
     return printable(" ".join(hide(text, *urls).split()))
 
 
+def quoted(value: object, *urls: str) -> str:
+    """The beginning of something that came instead of what was asked, as it may be shown."""
+    try:
+        return foreign(f"{value!r:.2000}", *urls)[:60]
+    except RecursionError:
+        return "something deeply nested"
+
+
 def printable(text: str) -> str:
     """``text`` with a sign for each character that has none: NUL, escapes, halves of UTF-16 pairs."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
