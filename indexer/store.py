@@ -177,6 +177,15 @@ class Store:
             value: bytes | None = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", number)
         return value
 
+    async def tip(self) -> tuple[int, float] | None:
+        """Height and time (Unix seconds; 0 where it has none) of the last indexed block; None before the first."""
+        async with self._session.calls("read the last block") as connection:
+            row = await connection.fetchrow(
+                "SELECT block_number, coalesce(extract(epoch FROM timestamp), 0)::float8 FROM blocks "
+                "ORDER BY block_number DESC LIMIT 1"
+            )
+        return None if row is None else (row[0], row[1])
+
     async def runtimes(self) -> list[tuple[bytes, int, bytes]]:
         """(code hash, first block, metadata) of every runtime met, in order of first block."""
         async with self._session.calls("read runtimes") as connection:
