@@ -164,3 +164,17 @@ async def test_keys_that_do_not_go_on_are_refused() -> None:
     with pytest.raises(BaseExceptionGroup) as caught:
         await story(second_page, same_page)
     assert caught.group_contains(Retryable, match="do not follow")
+
+
+async def test_an_answer_nested_as_deep_as_can_be_read_can_also_be_told_of() -> None:
+    """What the parser takes with its few frames of stack may be too deep for whoever quotes it with more of them."""
+    for depth in range(900, 1000, 2):
+        nested = "[" * depth + "]" * depth
+        for member in ("result", "error"):
+
+            def answer(request_id: Any, member: str = member, nested: str = nested) -> list[str | bytes]:
+                return [f'{{"id": {request_id}, "{member}": {nested}}}']
+
+            with pytest.raises(BaseExceptionGroup) as caught:
+                await story(lambda node: node.block_hash(5), answer)
+            assert caught.value.split(Retryable)[1] is None

@@ -27,6 +27,8 @@ from indexer import cli, redaction
 from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
+from indexer.errors import root_cause
+from indexer.node import open_node
 
 pytestmark = pytest.mark.anyio
 
@@ -293,6 +295,24 @@ async def test_the_traceback_of_a_bug_hides_what_the_exception_quotes(tmp_path: 
     text = done.stderr.decode()
     assert text.count("KeyError") == 3 * 1 + text.count("raise KeyError")
     assert "***" in text
+    assert MARK not in text
+
+
+async def test_an_error_of_a_node_has_lost_the_key_before_it_goes_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only in the log: an error's text also becomes a reason against readiness."""
+    monkeypatch.setattr(redaction, "_known", set())
+
+    async def quote_the_key(method: str, _params: object, result: Any) -> Any:
+        if method == "system_properties":
+            return result
+        raise RpcError(-32000, f"no such key: {KEY}, {TOKEN}")
+
+    async with DevNode(simulated_chain(7), tamper=quote_the_key) as served:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with open_node([node_url(served.port)]) as node:
+                await node.best()
+    text = str(root_cause(caught.value))
+    assert "no such key: ***, ***" in text
     assert MARK not in text
 
 

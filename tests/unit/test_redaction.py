@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.redaction import HIDDEN, hide, redact, remember
+from indexer.redaction import HIDDEN, hide, quoted, redact, remember
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,14 @@ def test_a_foreign_text_loses_what_it_quotes(text: str, url: str) -> None:
 def test_what_is_remembered_is_hidden_in_every_text() -> None:
     remember("postgresql://u:remembered%2Fone@h/d", "remembered-two", "", "abc")
     assert hide("a remembered%2Fone, a remembered/one, a remembered-two, an abc") == "a ***, a ***, a ***, an abc"
+
+
+def test_what_is_quoted_is_short_however_deep_it_is_nested() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert len(quoted(nested)) <= 60
+    assert quoted(["\x1b", "wss://h/v2/key-77"]) == "['\\x1b', 'wss://h/v2/***']"
 
 
 SECRET = st.text(st.sampled_from("QZXqzx079-_.!$^*~"), min_size=8)
