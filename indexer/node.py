@@ -23,7 +23,7 @@ from indexer.link import Link, TooLarge, Unreachable
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
 from indexer.pool import METHOD_NOT_FOUND, Missing, Pool, height
-from indexer.redaction import printable, quoted, redact
+from indexer.redaction import printable, quoted, redact, shown_names
 from indexer.trie import blake2_256, by_hash
 
 __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
@@ -348,15 +348,6 @@ def _bytes(text: Any) -> bytes | None:
         raise NodeError(f"the node answered {quoted(text)} where a hex string was expected") from None
 
 
-def _names(urls: Sequence[str]) -> dict[str, str]:
-    """What to call each endpoint: its URL without secrets, and a number where that is not one endpoint's alone."""
-    shown = [redact(url) for url in urls]
-    return {
-        url: f"{name} ({shown[: place + 1].count(name)})" if shown.count(name) > 1 else name
-        for place, (url, name) in enumerate(zip(urls, shown, strict=True))
-    }
-
-
 @asynccontextmanager
 async def open_node(
     endpoints: Sequence[str],
@@ -391,7 +382,7 @@ async def open_node(
                 connect_timeout_s=connect_timeout_s,
                 concurrency=concurrency,
             )
-            for place, (url, name) in enumerate(_names(list(urls)).items())
+            for place, (url, name) in enumerate(shown_names(urls).items())
         ]
         pool = Pool(members, footing, probe_s)
         if len(members) > 1:

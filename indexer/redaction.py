@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 HIDDEN = "***"
@@ -54,6 +54,16 @@ def redact(url: str) -> str:
     path = parts.path if is_postgres else "/".join(map(_segment, parts.path.split("/")))
     query = "&".join(_option(option, is_postgres) for option in parts.query.split("&")) if parts.query else ""
     return f"{scheme}://{shown_user}{at}{hosts}{path}{'?' if query else ''}{query}"
+
+
+def shown_names(urls: Iterable[str]) -> dict[str, str]:
+    """What to call each of several endpoints: as ``redact``, and numbered where two would be called the same."""
+    shown = {url: redact(url) for url in urls}
+    names = list(shown.values())
+    return {
+        url: f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+        for place, (url, name) in enumerate(shown.items())
+    }
 
 
 def secrets_in(url: str) -> set[str]:
