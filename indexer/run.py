@@ -27,7 +27,6 @@ from indexer.node import Node
 from indexer.pipeline import Pipeline
 from indexer.plan import Plan
 from indexer.recover import align
-from indexer.redaction import redact
 from indexer.runtimes import Runtimes
 from indexer.stall import Stall
 from indexer.store import Store
