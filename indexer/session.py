@@ -16,7 +16,7 @@ from typing import TypeAlias
 import anyio
 import asyncpg
 
-from indexer.errors import IndexerError, StoreError
+from indexer.errors import IndexerError, StoreError, WriterLocked
 from indexer.redaction import remember
 from indexer.sqlstate import FOREIGN, mapped_errors
 
@@ -56,6 +56,14 @@ class Holder:
     def session(self) -> tuple[int, datetime | None]:
         """What names a session for ever."""
         return self.pid, self.backend_start
+
+
+def locked_by(holder: Holder) -> WriterLocked:
+    """What to tell when another instance is the writer."""
+    return WriterLocked(
+        f"another instance writes to this database ({holder.name}): stop it first, or start this one with --standby "
+        "to wait"
+    )
 
 
 class Session:
