@@ -6,6 +6,7 @@ The path of the data, readable from the listing of this folder:
 
 * ``model``     frozen values that travel along the path
 * ``errors``    three roots: Retryable, Reorg, Fatal; back-off
+* ``redaction`` secrets: what is one in a URL, and out of every text with it
 * ``config``    settings: environment, TOML, command line
 * ``metrics``   every metric name; /metrics, /healthz and /readyz on their own thread
 * ``schema``    table declarations: core tables, keyed tables with history

@@ -8,22 +8,51 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import anyio
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
 from indexer import __version__, config, daemon, inspection, logs
 from indexer import verify as verification
 from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
+from indexer.redaction import hide
+
+UsageError = cast("type[Exception]", typer.BadParameter.__base__)
+"""Wrong usage as typer's parser, once click and now a copy of it, raises it."""
+
+
+class _Quiet(TyperGroup):
+    """Commands whose complaints about a command line do not quote the secrets on it."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _hidden():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _hidden():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _hidden() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        vars(error)["message"] = hide(str(vars(error)["message"]))
+        raise
+
 
 app = typer.Typer(
     name="indexer",
+    cls=_Quiet,
     help="Follows the Bittensor chain and keeps every balance, delegation and hyperparameter in Postgres, "
     "as of every block, proven complete.",
     no_args_is_help=True,
@@ -104,7 +133,7 @@ def check(settings: config.Settings) -> None:
     findings = anyio.run(inspection.check, settings)
     for finding in findings:
         verdict = ("ok ", "green") if finding.good else ("no ", "red")
-        out.print(Text.assemble(verdict, finding.text), soft_wrap=True)
+        out.print(Text.assemble(verdict, hide(finding.text)), soft_wrap=True)
     if not all(finding.good for finding in findings):
         raise typer.Exit(EXIT_USAGE)
 
@@ -238,5 +267,5 @@ def main() -> None:
         cause = root_cause(error)
         if not isinstance(cause, IndexerError):
             raise
-        complaints.print(Text.assemble(("error: ", "bold red"), " ".join(str(cause).split())))
+        complaints.print(Text.assemble(("error: ", "bold red"), hide(" ".join(str(cause).split()))))
         sys.exit(getattr(cause, "exit_code", ConfigError.exit_code))

@@ -1,7 +1,7 @@
 """Settings: command line over environment (``INDEXER_*``) over an optional TOML file over defaults.
 
-Owns every option's name, default, unit and reason, the known networks, and how secrets are hidden in
-logs. It opens no connection. Whatever it does not know stops the start with one line: a misspelt
+Owns every option's name, default, unit and reason, and the known networks; it hands what is secret in
+them to ``redaction``. It opens no connection. Whatever it does not know stops the start with one line: a misspelt
 option that is silently ignored is found months later.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -29,11 +29,16 @@ from pydantic_settings import (
 )
 
 from indexer.errors import ConfigError
+from indexer.redaction import redact, remember
 
 ENV_PREFIX = "INDEXER_"
 
 # Kubernetes gives every pod such variables for a Service called "indexer"; they are not options.
 _SERVICE_LINK = re.compile(r"INDEXER_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+
+
+_URLS = frozenset({"network", "archive", "database_url"})
+"""Options whose value may hold a secret, whatever is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,8 @@ class Settings(BaseSettings):
     def _postgres_url(cls, url: str | None) -> str | None:
         if url is not None and urlsplit(url).scheme not in ("postgresql", "postgres"):
             raise ValueError("is not of the form postgresql://user:password@host:port/database")
+        if url is not None and redact(url).endswith("://***"):
+            raise ValueError("cannot be read: write a /, ?, # or @ of the password as %2F, %3F, %23 or %40")
         return url
 
     @field_validator("start", mode="before")
@@ -290,9 +297,12 @@ def load(flags: Mapping[str, object] | None = None) -> Settings:
     in_file = _read_toml(path) if path else {}
     try:
         values: dict[str, Any] = given
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise ConfigError("; ".join(_one_line(e, given, in_file, path) for e in error.errors())) from None
+    urls = (*settings.network, settings.archive, settings.database_url)
+    remember(*(url for url in urls if url is not None and "://" in url), os.environ.get("PGPASSWORD", ""))
+    return settings
 
 
 def config_path(flags: Mapping[str, object]) -> Path | None:
@@ -307,21 +317,20 @@ def did_you_mean(name: str, known: Mapping[str, object]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def redact(url: str) -> str:
-    """``url`` with its password, and whatever may be a key in path or query, replaced by ``***``."""
-    parts = urlsplit(url)
-    userinfo, at, hosts = parts.netloc.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    path = re.sub(r"[^/]{20,}", "***", parts.path)
-    query = re.sub(r"(?i)(?<![^&])(?!(?:sslmode|host|port|application_name)=)([^&=]+=)[^&]*", r"\1***", parts.query)
-    netloc = f"{user}{':***' if colon else ''}{at}{hosts}"
-    return urlunsplit((parts.scheme, netloc, path, query, ""))
+def _harmless(value: object) -> bool:
+    return all("://" not in part and redact(part) == part for part in re.split(r"[,\s]", str(value)))
 
 
 def _websocket_url(url: str, hint: str = "") -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        bad = parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0
+    except ValueError:
+        raise ValueError("is a URL that cannot be read") from None
+    if bad:
         raise ValueError(f"{redact(url)!r} is neither a known network nor a ws:// or wss:// URL{hint}")
+    if parts.username is not None and not parts.password:
+        raise ValueError("has a user without a password, which cannot be sent: wss://user:password@host")
     return url
 
 
@@ -345,7 +354,7 @@ def _read_toml(path: Path) -> dict[str, object]:
 
 
 def _one_line(error: Any, flags: Mapping[str, object], in_file: Mapping[str, object], path: Path | None) -> str:
-    """One of pydantic's errors as a person would say it, with the place to change. Never shows the value of a URL."""
+    """One of pydantic's errors as a person would say it, with the place to change. Shows no secret."""
     problem = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return problem
@@ -357,5 +366,5 @@ def _one_line(error: Any, flags: Mapping[str, object], in_file: Mapping[str, obj
     else:
         place = f"{ENV_PREFIX}{name.upper()}"
     value = error.get("input")
-    shown = f" {value!r}" if isinstance(value, str | int | float) and "://" not in str(value) else ""
+    shown = f" {value!r}" if isinstance(value, str | int | float) and (name not in _URLS or _harmless(value)) else ""
     return f"{place}{shown}: {problem}"

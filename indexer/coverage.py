@@ -212,3 +212,12 @@ def _runs(blocks: Sequence[BlockRows]) -> Iterator[tuple[int, int, bool, str | N
         if at == len(blocks) or (blocks[at].complete, blocks[at].doubt) != (here.complete, here.doubt):
             yield here.ref.number, blocks[at - 1].ref.number, here.complete, here.doubt
             start = at
+
+
+async def tip(connection: Connection) -> tuple[int, float] | None:
+    """Height and time (Unix seconds; 0 where it has none) of the last indexed block; None before the first."""
+    row = await connection.fetchrow(
+        "SELECT block_number, coalesce(extract(epoch FROM timestamp), 0)::float8 FROM blocks "
+        "ORDER BY block_number DESC LIMIT 1"
+    )
+    return None if row is None else (row[0], row[1])

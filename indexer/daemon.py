@@ -15,13 +15,14 @@ import structlog
 
 from indexer import datasets, embedded, migrate
 from indexer.capture import NodeCache
-from indexer.config import Settings, redact
+from indexer.config import Settings
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, StoreError, WriterFenced, backoff, root_cause
 from indexer.leader import Leader, keep
 from indexer.metrics import Metrics
 from indexer.node import Node, open_node
 from indexer.outage import Outage
+from indexer.redaction import redact
 from indexer.run import Run
 from indexer.stall import Stall
 from indexer.store import Store, open_store

@@ -17,12 +17,12 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from indexer.config import redact
 from indexer.errors import NodeError
 from indexer.gate import Gate
 from indexer.link import Busy, Link, RpcRefused, Silent, TooLarge, Unreachable, open_link
 from indexer.metrics import Metrics
 from indexer.model import BlockRef
+from indexer.redaction import quoted, redact
 
 log = structlog.get_logger()
 
@@ -82,13 +82,14 @@ class Endpoint:
         footing: Footing,
         metrics: Metrics,
         *,
+        name: str = "",
         place: int,
         archive: bool,
         timeout_s: float,
         connect_timeout_s: float,
         concurrency: int,
     ) -> None:
-        self.name = redact(url)
+        self.name = name or redact(url)
         self.place, self.archive = place, archive
         self._url, self._group, self._footing, self._metrics = url, group, footing, metrics
         self._timeout_s, self._connect_timeout_s = timeout_s, min(timeout_s, connect_timeout_s)
@@ -311,7 +312,8 @@ class Endpoint:
         try:
             return None if text is None else bytes.fromhex(text.removeprefix("0x"))
         except (AttributeError, TypeError, ValueError):
-            raise NodeError(f"{self.name} answered {text!r:.60} where a block hash was expected") from None
+            shown = quoted(text, self._url)
+            raise NodeError(f"{self.name} answered {shown} where a block hash was expected") from None
 
     def drop(self, reason: str) -> None:
         """Give the connection up; what waits on it fails at once."""

@@ -21,10 +21,11 @@ from rich.table import Table
 
 from indexer import daemon, datasets, embedded, migrate, verify
 from indexer.capture import EVENTS, item_prefix
-from indexer.config import Settings, redact
+from indexer.config import Settings
 from indexer.errors import ConfigError, IndexerError, root_cause
 from indexer.model import BlockRef
 from indexer.node import open_node
+from indexer.redaction import redact
 from indexer.sqlstate import mapped_errors
 from indexer.store import open_store
 
@@ -277,9 +278,25 @@ async def psql(settings: Settings, arguments: Sequence[str]) -> int:
     """Run psql on the configured database, the terminal handed over; returns its exit code."""
     program = shutil.which("psql") or str(embedded.psql_binary())
     async with _existing_database(settings) as url:
-        parts = urlsplit(url)
-        secret = {"PGPASSWORD": unquote(parts.password)} if parts.password else {}
-        address = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")))
+        address, secret = _without_password(url)
         command = [program, "-d", address, *arguments]  # without the password: anyone may list processes
         process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env={**os.environ, **secret})
         return await process.wait()
+
+
+def _without_password(url: str) -> tuple[str, dict[str, str]]:
+    """The URL that a command line may hold, and the environment with what it lacks."""
+    parts = urlsplit(url)
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    options = []
+    for option in parts.query.split("&"):
+        name, _, value = option.partition("=")
+        if name == "sslpassword":
+            raise ConfigError("psql takes no sslpassword but on its command line, for all to see: use a key without")
+        if name == "password":
+            password = value
+        else:
+            options.append(option)
+    address = urlunsplit(parts._replace(netloc=f"{user}{at}{hosts}", query="&".join(options)))
+    return address, {"PGPASSWORD": unquote(password)} if password else {}

@@ -15,8 +15,8 @@ import anyio
 import structlog
 
 from indexer.metrics import Metrics
-from indexer.session import Holder
-from indexer.store import Store, locked_by
+from indexer.session import Holder, locked_by
+from indexer.store import Store
 
 log = structlog.get_logger()
 

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from indexer.config import redact
-from indexer.errors import ConfigError, NodeError
+from indexer.errors import NodeError
+from indexer.redaction import foreign, redact
 
 MAX_REPLY_BYTES = 128 << 20
 EARLY_MAX = 256
@@ -80,6 +80,7 @@ class Link:
 
     def __init__(self, url: str, socket: ClientConnection) -> None:
         self.name = redact(url)
+        self._url = url
         self._socket = socket
         self._next_id = 0
         self._pending: dict[int, _Pending] = {}
@@ -126,7 +127,7 @@ class Link:
         """Mark the link lost and wake everything that waits on it."""
         if self.lost:
             return
-        self.lost = reason
+        self.lost = foreign(reason, self._url)
         for pending in self._pending.values():
             pending.done.set()
         for stream in self._streams.values():
@@ -174,7 +175,7 @@ class Link:
         if pending.reply is None:
             raise self.failure()
         if pending.reply.get("error") is not None:
-            raise _refusal(self.name, method, pending.reply["error"])
+            raise _refusal(self._url, method, pending.reply["error"])
         return pending.reply.get("result"), pending.size
 
     def stream(self, subscription: str) -> MemoryObjectReceiveStream[Any]:
@@ -205,16 +206,22 @@ def _offer(stream: MemoryObjectSendStream[Any], item: Any) -> None:
         stream.send_nowait(item)
 
 
-def _refusal(endpoint: str, method: str, error: Any) -> NodeError:
-    """The error behind the ``error`` member of an answer, whatever its shape."""
+def _refusal(url: str, method: str, error: Any) -> NodeError:
+    """The error behind the ``error`` member of an answer, whatever its shape. Some quote the key they were given."""
     content = error if isinstance(error, dict) else {"message": error}
     code = content.get("code")
     code = code if isinstance(code, int) else 0
-    detail = f"{content.get('message', 'no reason given')!s:.300} {content.get('data') or ''!s:.300}".strip()
-    refused = RpcRefused(endpoint, method, code, detail)
+    refused = RpcRefused(redact(url), method, code, foreign(_reason(content), url)[:600])
     if code in BUSY_CODES:
         return Busy(str(refused))
     return TooLarge(str(refused)) if code in TOO_LARGE_CODES else refused
+
+
+def _reason(content: dict[str, Any]) -> str:
+    try:
+        return f"{content.get('message', 'no reason given')!s:.2000} {content.get('data') or ''!s:.2000}"
+    except RecursionError:
+        return "the reason is nested too deeply"
 
 
 def _retry_after_s(error: InvalidStatus) -> float:
@@ -226,8 +233,7 @@ def _retry_after_s(error: InvalidStatus) -> float:
 async def open_link(url: str, timeout_s: float) -> Link:
     """Connect to ``url``.
 
-    Raises ``Unreachable`` if that fails or takes too long, ``Busy`` if the server refuses for its load,
-    ``ConfigError`` if ``url`` is no address.
+    Raises ``Unreachable`` if that fails or takes too long, ``Busy`` if the server refuses for its load.
     """
     name = redact(url)
     local = urlsplit(url).hostname in _LOCAL_HOSTS
@@ -241,15 +247,14 @@ async def open_link(url: str, timeout_s: float) -> Link:
                 open_timeout=None,
                 close_timeout=2,
             )
-    except InvalidURI:
-        raise ConfigError(f"{name} is no WebSocket address: give a network's name, ws://… or wss://…") from None
     except InvalidStatus as error:
-        text = f"{name} cannot be reached: {error}"
+        text = f"{name} cannot be reached: {foreign(str(error), url)}"
         if error.response.status_code in _BUSY_STATUS:
             raise Busy(text, _retry_after_s(error)) from None
         raise Unreachable(text) from None
     except TimeoutError:
         raise Unreachable(f"{name} cannot be reached: it did not open within {timeout_s:g} s") from None
-    except (OSError, WebSocketException) as error:
-        raise Unreachable(f"{name} cannot be reached: {error}") from None
+    except (OSError, WebSocketException, ValueError, LookupError) as error:
+        # Not only what is lost: a server may send us on to an address that is none.
+        raise Unreachable(f"{name} cannot be reached: {foreign(str(error), url)}") from None
     return Link(url, socket)

@@ -2,16 +2,20 @@
 
 An event's name is the first argument and stays the same for ever, what varies goes into fields:
 ``log.info("block_committed", block=7)``. Nothing above debug is logged per block. Secrets never get
-here: URLs are logged through ``config.redact``.
+here: URLs are logged through ``redaction.redact``; and should one come, each finished line is gone through.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+import traceback
+from types import TracebackType
+from typing import Any, Literal
 
 import structlog
+
+from indexer.redaction import hide
 
 
 def set_up(log_format: Literal["console", "json"] = "console", level: str = "info") -> None:
@@ -40,14 +44,24 @@ def set_up(log_format: Literal["console", "json"] = "console", level: str = "inf
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _name_the_library],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer, _hide],
         )
     )
+    sys.excepthook = _print_exception
     root = logging.getLogger()
     root.handlers[:] = [handler]
     # Libraries are quiet unless something is wrong; at debug, websockets would print every frame.
     root.setLevel(logging.WARNING)
     logging.getLogger("indexer").setLevel(level.upper())
+
+
+def _hide(_logger: object, _method: str, line: Any) -> str:
+    return hide(line)
+
+
+def _print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A bug's traceback as Python prints it; a foreign exception in it may quote a URL."""
+    sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _name_the_library(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

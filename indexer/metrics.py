@@ -182,10 +182,15 @@ class Metrics:
         self.head_block.labels(kind=kind).set(number)
 
     def committed(self, number: int, timestamp_s: float) -> None:
-        """The last committed block and its own time (Unix seconds); also called on start and after a rewind."""
+        """The last committed block and its own time (Unix seconds)."""
         self._told_s = self._monotonic_s()
         self._committed = (number, timestamp_s)
         self.committed_block.set(number)
+
+    def resumed(self, number: int, timestamp_s: float) -> None:
+        """What a run finds committed, after a start or a rewind: lag counts from that block, not from the start."""
+        if self._committed is None or self._committed[0] != number:  # else the steady clock goes on
+            self.committed(number, timestamp_s)
 
     def verified(self, number: int, differences: int, seconds: float) -> None:
         """The tables as of a block were compared with the chain."""

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
+from indexer.redaction import foreign
 from indexer.session import CONNECT_TIMEOUT_S
 from indexer.sqlstate import FOREIGN, meaning
 
@@ -124,22 +125,28 @@ async def _run(dsn: str, work: Callable[[Connection], T], timeout_s: float) -> T
         async with engine.begin() as connection:
             return await connection.run_sync(work)
     except (*FOREIGN, ValueError, DBAPIError) as error:
-        raise _mapped(error) from error
+        raise _mapped(error, dsn) from error
     finally:
         timer.cancel()
         give_up()
         await engine.dispose()
 
 
-def _mapped(error: Exception) -> IndexerError:
+def _mapped(error: Exception, dsn: str) -> IndexerError:
     """A foreign error as ours, by class and code; SQLAlchemy carries asyncpg's as the cause of its own."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    text = foreign(str(cause), dsn)
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return ConfigError(
+            f"the role may not do what is needed ({text}): run `indexer migrate` as the owner of the tables, "
+            "which also grants this role its rights; see Roles in the README"
+        )
     if isinstance(cause, FOREIGN):
         root = meaning(cause)
         if issubclass(root, ConfigError):
-            return ConfigError(f"cannot open the database: {cause}")
+            return ConfigError(f"cannot open the database: {text}")
         if issubclass(root, StoreError):
-            return StoreError(f"cannot reach the database: {cause or type(cause).__name__}")
+            return StoreError(f"cannot reach the database: {text or type(cause).__name__}")
     elif isinstance(cause, ValueError):
-        return ConfigError(f"cannot open the database: {cause}")  # the URL itself is wrong
-    return Fatal(f"the database refused a migration: {cause}")
+        return ConfigError(f"cannot open the database: {text}")  # the URL itself is wrong
+    return Fatal(f"the database refused a migration: {text}")

@@ -10,19 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
 
-from indexer.config import redact
 from indexer.endpoints import Endpoint, Footing
 from indexer.errors import ConfigError, NodeError, ProofError
 from indexer.link import Link, TooLarge, Unreachable
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
-from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
+from indexer.pool import METHOD_NOT_FOUND, Missing, Pool, height
+from indexer.redaction import printable, quoted, redact, shown_names
 from indexer.trie import blake2_256, by_hash
 
 __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
@@ -30,6 +31,8 @@ __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "par
 PROBE_S = 6.0
 """Seconds between two looks at an endpoint: what a silent one costs at most, with the probe's own time-out."""
 HEIGHTS_KEPT = 4096
+SS58_PREFIXES = 1 << 14
+CHAIN_NAME_MAX = 100
 CUTS_MAX = 12
 """Cuts of the connection after which a proof's keys, halved each time, are down to one."""
 
@@ -113,11 +116,12 @@ class Node:
                 self._group.start_soon(_unsubscribe, link, method, name, name=f"unsubscribe {link.name}")
 
     async def chain(self) -> tuple[str, int]:
-        """The chain's name and the SS58 prefix of its addresses (42 where the node does not tell)."""
+        """The chain's name, printable, and the SS58 prefix of its addresses (42 where the node does not tell)."""
         name = await self.call("system_chain")
         properties = await self.call("system_properties") or {}
         prefix = properties.get("ss58Format", 42) if isinstance(properties, dict) else 42
-        return str(name), prefix if isinstance(prefix, int) else 42
+        known = type(prefix) is int and 0 <= prefix < SS58_PREFIXES
+        return printable(str(name))[:CHAIN_NAME_MAX], prefix if known else 42
 
     async def block_hash(self, number: int) -> bytes | None:
         """Hash of the chain's block at a height; None if no endpoint has one (yet)."""
@@ -226,7 +230,12 @@ class Node:
         result, endpoint = await self._state("state_getKeysPaged", _hex(prefix), count, start, _hex(block_hash))
         if not isinstance(result, list):
             raise NodeError(f"{endpoint} answered state_getKeysPaged with something else than keys")
-        return [_bytes(key) or b"" for key in result]
+        keys = [_bytes(key) or b"" for key in result]
+        # Keys that do not go on would be asked for page after page, for ever.
+        in_order = all(a < b for a, b in pairwise([after or b"", *keys]))
+        if not in_order or not all(key.startswith(prefix) for key in keys):
+            raise NodeError(f"{endpoint} answered state_getKeysPaged with keys that do not follow one another")
+        return keys
 
     async def state_call(self, function: str, arguments: bytes, block_hash: bytes) -> bytes:
         """Result of a runtime API function at a block, SCALE encoded."""
@@ -238,7 +247,7 @@ class Node:
         version, endpoint = await self._state("state_getRuntimeVersion", _hex(block_hash))
         try:
             return {bytes.fromhex(name[2:]): int(number) for name, number in version["apis"]}
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise NodeError(f"{endpoint} answered state_getRuntimeVersion with something that is none") from None
 
     async def legacy_metadata(self, block_hash: bytes) -> bytes:
@@ -295,7 +304,7 @@ def parse_header(header: Any, block_hash: bytes | None, endpoint: str) -> Header
     """A checked header from its JSON form; ``block_hash = None`` takes the hash it has."""
     try:
         parent, state, body = (bytes.fromhex(header[key][2:]) for key in ("parentHash", "stateRoot", "extrinsicsRoot"))
-        number = int(header["number"], 16)
+        number = height(header["number"])
         digest = tuple(bytes.fromhex(entry[2:]) for entry in header["digest"]["logs"])
     except (KeyError, TypeError, ValueError):
         raise ProofError(f"{endpoint} sent a header that is none") from None
@@ -332,11 +341,11 @@ def _bytes(text: Any) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str) or not text.startswith("0x"):
-        raise NodeError(f"the node answered {text!r:.60} where a hex string was expected")
+        raise NodeError(f"the node answered {quoted(text)} where a hex string was expected")
     try:
         return bytes.fromhex(text[2:])
     except ValueError:
-        raise NodeError(f"the node answered {text!r:.60} where a hex string was expected") from None
+        raise NodeError(f"the node answered {quoted(text)} where a hex string was expected") from None
 
 
 @asynccontextmanager
@@ -366,13 +375,14 @@ async def open_node(
                 group,
                 footing,
                 measured,
+                name=name,
                 place=place,
                 archive=url not in endpoints,
                 timeout_s=timeout_s,
                 connect_timeout_s=connect_timeout_s,
                 concurrency=concurrency,
             )
-            for place, url in enumerate(urls)
+            for place, (url, name) in enumerate(shown_names(urls).items())
         ]
         pool = Pool(members, footing, probe_s)
         if len(members) > 1:

@@ -77,6 +77,9 @@ class Run:
         """Index until ``stopping`` or ``settings.stop``; else raises why it cannot go on."""
         await self._check_chain()
         cursors = await align(self._node, self._store, self._datasets, self._metrics)
+        tip = await self._store.tip()
+        if tip is not None:
+            self._metrics.resumed(*tip)
         await self._runtimes.load()  # after align: a rewind forgets runtimes of blocks that are no more
         await self._heads.look()
         await self._find_dropped(cursors)

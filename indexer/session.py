@@ -16,7 +16,8 @@ from typing import TypeAlias
 import anyio
 import asyncpg
 
-from indexer.errors import IndexerError, StoreError
+from indexer.errors import IndexerError, StoreError, WriterLocked
+from indexer.redaction import remember
 from indexer.sqlstate import FOREIGN, mapped_errors
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -55,6 +56,14 @@ class Holder:
     def session(self) -> tuple[int, datetime | None]:
         """What names a session for ever."""
         return self.pid, self.backend_start
+
+
+def locked_by(holder: Holder) -> WriterLocked:
+    """What to tell when another instance is the writer."""
+    return WriterLocked(
+        f"another instance writes to this database ({holder.name}): stop it first, or start this one with --standby "
+        "to wait"
+    )
 
 
 class Session:
@@ -132,6 +141,7 @@ class Session:
 @asynccontextmanager
 async def open_session(dsn: str, *, application: str) -> AsyncIterator[Session]:
     """A session with the database at ``dsn``; closed at the end, whatever its state."""
+    remember(dsn)
     with mapped_errors("connect to the database"):
         connection: Connection = await asyncpg.connect(
             dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": application}

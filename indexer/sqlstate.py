@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
+from indexer.redaction import foreign
 
 PASSING, CONFIGURATION, BUG = StoreError, ConfigError, Fatal
 
@@ -108,7 +109,7 @@ def mapped(what: str, error: BaseException) -> IndexerError:
     """One of ``FOREIGN`` as ours, in one line that says what was being done."""
     root = meaning(error)
     code = getattr(error, "sqlstate", None)
-    text = " ".join(str(error).split()) or "no answer"
+    text = foreign(str(error)) or "no answer"
     if code in _HINTS:
         text += f" ({_HINTS[code]})"
     if root is BUG:

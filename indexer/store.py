@@ -28,10 +28,11 @@ from indexer.commit import (
 )
 from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WriterLocked, WrongChain
+from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WrongChain
 from indexer.model import BlockRef, BlockRows, Row
+from indexer.redaction import printable
 from indexer.scale import ss58_encode
-from indexer.session import Connection, Holder, Session, open_session
+from indexer.session import Connection, Holder, Session, locked_by, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -176,6 +177,11 @@ class Store:
             value: bytes | None = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", number)
         return value
 
+    async def tip(self) -> tuple[int, float] | None:
+        """Height and time (Unix seconds; 0 where it has none) of the last indexed block; None before the first."""
+        async with self._session.calls("read the last block") as connection:
+            return await coverage.tip(connection)
+
     async def runtimes(self) -> list[tuple[bytes, int, bytes]]:
         """(code hash, first block, metadata) of every runtime met, in order of first block."""
         async with self._session.calls("read runtimes") as connection:
@@ -307,7 +313,7 @@ class Store:
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""
         async with self._transaction("note a stopped dataset") as connection:
-            await coverage.stop_dataset(connection, dataset, number, reason)
+            await coverage.stop_dataset(connection, dataset, number, printable(reason))
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         new = sorted(accounts - self._known_accounts)
@@ -380,14 +386,6 @@ class Store:
                     block.number,
                 )
         return ours is None or ours == block.hash
-
-
-def locked_by(holder: Holder) -> WriterLocked:
-    """What to tell when another instance is the writer."""
-    return WriterLocked(
-        f"another instance writes to this database ({holder.name}): stop it first, or start this one with --standby "
-        "to wait"
-    )
 
 
 @asynccontextmanager

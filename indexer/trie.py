@@ -270,7 +270,7 @@ def diff(
             _compare(path, old_at, new_at, wanted, bare, stack, changes, valueless)
         unread: list[tuple[bytes, bytes]] = []
         for key, value_hash in valueless:
-            value = sent.get(value_hash) or nodes.get(value_hash)
+            value = _at_hand(value_hash, sent, nodes)
             if value is None:
                 unread.append((key, value_hash))
                 wants.append(Want(nibbles(key), value_hash, False, True))
@@ -295,11 +295,16 @@ def _resolve(
         return ref
     if len(ref) < HASH_LENGTH:
         return _At(decode_node(ref), 0)
-    raw = sent.get(ref) or nodes.get(ref)
+    raw = _at_hand(ref, sent, nodes)
     if raw is None:
         wants.append(Want(path, ref, old, False))
         return None
     return _At(decode_node(raw), 0)
+
+
+def _at_hand(key: bytes, sent: Mapping[bytes, bytes], nodes: Nodes) -> bytes | None:
+    raw = sent.get(key)
+    return nodes.get(key) if raw is None else raw  # not ``or``: empty bytes would be asked for again, for ever
 
 
 def _compare(
@@ -326,6 +331,8 @@ def _compare(
     old_value = old.node.value if old is not None and old_here else None
     new_value = new.node.value if new is not None and new_here else None
     if old_value != new_value and _inside(path, wanted):
+        if len(path) % 2:
+            raise BadNode(f"a value stands at the odd path {path.hex()[1::2]}")
         key = pack(path)
         if isinstance(new_value, HashedValue) and key not in bare:
             valueless.append((key, new_value.hash))

@@ -178,7 +178,7 @@ async def test_sigterm_while_the_database_hangs_ends_the_daemon_in_time(
 
 
 async def test_a_full_disk_is_waited_out(database: str, another_database: str, chain: Chain, devnode: DevNode) -> None:
-    """Not a real one, which needs a file system of its own: a trigger raises what Postgres raises then."""
+    """Not a real one, as in ``test_failover``: a trigger raises what Postgres raises then. It runs anywhere."""
     admin = await asyncpg.connect(database)
     grow(chain, BEGUN)
     async with watched(database, devnode.url, stop=LENGTH) as line:

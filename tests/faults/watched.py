@@ -36,7 +36,7 @@ class Watched:
 
     async def get(self, path: str) -> tuple[int, str]:
         """Status and body of a health endpoint."""
-        return await anyio.to_thread.run_sync(_get, f"http://127.0.0.1:{self.port}{path}")
+        return await anyio.to_thread.run_sync(get, f"http://127.0.0.1:{self.port}{path}")
 
     async def reasons(self) -> dict[str, str]:
         """What speaks against readiness."""
@@ -73,7 +73,7 @@ async def watched(dsn: str, url: str, *, stop: int, **options: object) -> AsyncI
                 await daemon.ended.wait()
 
 
-def _get(url: str) -> tuple[int, str]:
+def get(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.status, answer.read().decode()
