@@ -22,7 +22,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from indexer.errors import NodeError
 from indexer.redaction import foreign, redact
 
-MAX_REPLY_BYTES = 128 << 20
+MAX_REPLY_BYTES = 32 << 20
+"""Twice what a node sends at most by default, and some hundred megabytes when parsed, whatever it holds."""
 EARLY_MAX = 256
 """Notifications kept for a subscription whose name is not known yet."""
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -17,11 +17,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from indexer import link
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.gate import Gate
 from indexer.metrics import Metrics
 from indexer.node import open_node
+from indexer.trie import blake2_256
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +136,14 @@ async def test_a_reply_over_the_limit_is_asked_for_in_parts_and_the_size_remembe
         nodes, _ = await node.read_proof([bytes([at]) * 8 for at in range(10)], chain.at(6).hash)
         assert chain.at(6).header.state_root in nodes
         assert good.requests["state_getReadProof"] - before == -(-10 // endpoint.keys_max), "asked in vain again"
+
+
+async def test_a_reply_over_our_own_limit_is_never_taken_in_and_asked_for_in_parts(
+    chain: Chain, good: DevNode, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "MAX_REPLY_BYTES", 3_000)
+    async with open_node([good.url], metrics=metrics) as node:
+        with anyio.fail_after(30):
+            nodes, _ = await node.read_proof([blake2_256(bytes([at])) for at in range(256)], chain.at(6).hash)
+        assert chain.at(6).header.state_root in nodes
+        assert node._pool.endpoints[0].keys_max < 256
