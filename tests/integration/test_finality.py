@@ -121,3 +121,11 @@ async def test_what_is_indexed_where_another_block_is_final_is_a_reorg_and_not_m
             with pytest.raises(Reorg, match="that one is final"):
                 await heads.confirm(ours)
             assert {cursor.finalized_block for cursor in (await store.cursors()).values()} <= {None, 0}
+
+
+async def test_a_block_above_the_finalized_head_is_not_final_though_the_best_chain_has_it(chain: Chain) -> None:
+    chain.finalize(10)
+    async with DevNode(chain) as devnode, open_node([devnode.url]) as node:
+        assert await node.is_final(BlockRef(15, chain.at(15).hash)) is None
+        assert await node.is_final(BlockRef(10, chain.at(10).hash)) is True
+        assert await node.is_final(BlockRef(10, chain.at(9).hash)) is False
