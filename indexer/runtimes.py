@@ -2,10 +2,14 @@
 
 The metadata of a runtime is read from a state that holds its code, once in the life of a database,
 and committed with the first block that it executed: a restart needs no node to decode, and an item
-that left the metadata can still be decoded by the last type it had.
+that left the metadata can still be decoded by the last type it had. The chain has had hundreds of
+runtimes: all are kept packed, and few as decoders.
 """
 
 from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
 
 import anyio
 import structlog
@@ -22,6 +26,8 @@ METADATA_VERSIONS = (16, 15, 14)
 """Those this indexer reads, the best first."""
 METADATA_API = bytes.fromhex("37e397fc7c91f5e4")
 """Id of the runtime API ``Metadata``: blake2b-64 of its name."""
+PARSED_MAX = 4
+"""Runtimes kept as decoders, some megabytes each: the one that runs, and those around an upgrade."""
 VERSIONED_METADATA_API = 2
 """Its version from which on it has ``metadata_versions`` (runtimes before spec ~146 have version 1)."""
 
@@ -33,14 +39,15 @@ class Runtimes:
         self._node = node
         self._store = store
         self._turn = anyio.Lock()
-        self._by_code: dict[bytes, Runtime] = {}
-        self._raw: dict[bytes, bytes] = {}
+        self._by_code: OrderedDict[bytes, Runtime] = OrderedDict()
+        self._packed: dict[bytes, bytes] = {}
         self._first_block: dict[bytes, int] = {}
+        self._last_types: dict[tuple[ItemRef, bytes], StorageItem | None] = {}
 
     async def load(self) -> None:
         """Take over what the database knows; metadata is parsed when it is first needed."""
         for code_hash, first_block, raw in await self._store.runtimes():
-            self._raw[code_hash], self._first_block[code_hash] = raw, first_block
+            self._packed[code_hash], self._first_block[code_hash] = zlib.compress(raw, 1), first_block
 
     async def of(self, code_hash: bytes, number: int, state: bytes) -> Runtime:
         """The runtime with this code, which executed block ``number``.
@@ -56,7 +63,8 @@ class Runtimes:
             runtime = self._parsed(code_hash)
             if runtime is None:
                 raw = await self._from_node(state)
-                runtime = self._by_code[code_hash] = Runtime.from_metadata(raw)
+                runtime = self._keep(code_hash, Runtime.from_metadata(raw))
+                self._packed[code_hash] = zlib.compress(raw, 1)
                 version = runtime.metadata_version
                 log.info("runtime_loaded", spec_version=runtime.spec_version, metadata=version, block=number)
         return runtime
@@ -71,8 +79,9 @@ class Runtimes:
         Asked for after a failure to decode: a node that once told wrong metadata must not stop us for ever.
         """
         async with self._turn:
-            if self._by_code[code_hash] is not failed:
-                return self._by_code[code_hash]  # another worker was here first
+            present = self._parsed(code_hash)
+            if present is not None and present.raw != failed.raw:
+                return present  # another worker was here first
             try:
                 raw = await self._from_node(state)
             except NodeError as error:
@@ -82,23 +91,42 @@ class Runtimes:
                 return None
             runtime = Runtime.from_metadata(raw)
             await self._store.correct_runtime(code_hash, runtime.spec_version, raw)
-            self._raw[code_hash], self._by_code[code_hash] = raw, runtime
+            self._keep(code_hash, runtime)
+            self._packed[code_hash] = zlib.compress(raw, 1)
+            self._last_types.clear()
             log.warning("metadata_corrected", spec_version=runtime.spec_version, code_hash="0x" + code_hash.hex())
         return runtime
 
     def last_type(self, item: ItemRef, number: int) -> StorageItem | None:
         """How the last runtime before block ``number`` that listed ``item`` typed it; None if none is known."""
         known = sorted(((first, code) for code, first in self._first_block.items() if first <= number), reverse=True)
-        for _, code_hash in known:
+        if not known:
+            return None
+        asked = item, known[0][1]
+        if asked not in self._last_types:
+            self._last_types[asked] = self._find_last(item, [code_hash for _, code_hash in known])
+        return self._last_types[asked]
+
+    def _find_last(self, item: ItemRef, newest_first: list[bytes]) -> StorageItem | None:
+        for code_hash in newest_first:
             runtime = self._parsed(code_hash)
             if runtime is not None and (kind := runtime.item(item)) is not None:
                 return kind
         return None
 
     def _parsed(self, code_hash: bytes) -> Runtime | None:
-        if code_hash not in self._by_code and code_hash in self._raw:
-            self._by_code[code_hash] = Runtime.from_metadata(self._raw[code_hash])
-        return self._by_code.get(code_hash)
+        runtime = self._by_code.get(code_hash)
+        if runtime is not None:
+            self._by_code.move_to_end(code_hash)
+        elif code_hash in self._packed:
+            runtime = self._keep(code_hash, Runtime.from_metadata(zlib.decompress(self._packed[code_hash])))
+        return runtime
+
+    def _keep(self, code_hash: bytes, runtime: Runtime) -> Runtime:
+        self._by_code[code_hash] = runtime
+        while len(self._by_code) > PARSED_MAX:
+            self._by_code.popitem(last=False)
+        return runtime
 
     async def _from_node(self, state: bytes) -> bytes:
         """Metadata of the runtime in the state of block ``state``: the best version both sides know."""
