@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from indexer import coverage, statements
 from indexer.coverage import Cursor
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
-from indexer.sqlstate import mapped_errors
+from indexer.sqlstate import FOREIGN, mapped_errors
 
 ROWS_PER_PART = 2000
 
@@ -109,18 +109,20 @@ async def open_snapshot(dsn: str, *, timeout_s: float = 30.0) -> AsyncIterator[S
             dsn, timeout=timeout_s, server_settings={"application_name": "bittensor-indexer verify"}
         )
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            with mapped_errors("read cursors and runtimes"):
-                cursors = await connection.fetch("SELECT * FROM cursors")
-                runtimes = await connection.fetch(
-                    "SELECT code_hash, first_block, metadata FROM runtimes ORDER BY first_block"
-                )
-                prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
-            yield Snapshot(
-                connection,
-                coverage.cursors(cursors),
-                [(row["code_hash"], row["first_block"], row["metadata"]) for row in runtimes],
-                42 if prefix is None else prefix,
+        with mapped_errors("read cursors and runtimes"):
+            # Never ended but with the connection: ending it would fail anew on one that was lost.
+            await connection.transaction(isolation="repeatable_read", readonly=True).start()
+            cursors = await connection.fetch("SELECT * FROM cursors")
+            runtimes = await connection.fetch(
+                "SELECT code_hash, first_block, metadata FROM runtimes ORDER BY first_block"
             )
+            prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
+        yield Snapshot(
+            connection,
+            coverage.cursors(cursors),
+            [(row["code_hash"], row["first_block"], row["metadata"]) for row in runtimes],
+            42 if prefix is None else prefix,
+        )
     finally:
-        await connection.close(timeout=3)
+        with suppress(*FOREIGN):
+            await connection.close(timeout=3)
