@@ -143,7 +143,9 @@ async def tell(plan: Plan, dsn: str, clock: Callable[[float], None]) -> Told:
         proxy = None
         if any(step.outage in PROXIED for step in plan.steps):
             proxy = await stack.enter_async_context(Proxy(dsn))
-        settings = _settings(plan, urls) | {"database_url": proxy.dsn if proxy else dsn}
+        # asyncpg leaves an exception to nobody if it is cancelled while it offers TLS, as a restart may do.
+        url = (proxy.dsn if proxy else dsn) + "?sslmode=disable"
+        settings = _settings(plan, urls) | {"database_url": url}
         stage = _Stage(plan, chain, node, dsn, proxy, clock, begun)
         writer = await stack.enter_async_context(writing(settings, own_process=plan.writer == "process"))
         for at, step in enumerate(plan.steps):
