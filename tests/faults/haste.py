@@ -10,7 +10,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from indexer import cli, daemon, endpoints, errors, gate, heads, leader, migrate, node, recover, session, store
+from indexer import (
+    cli,
+    daemon,
+    endpoints,
+    errors,
+    fallback,
+    gate,
+    heads,
+    heal,
+    leader,
+    migrate,
+    node,
+    recover,
+    session,
+    store,
+)
 
 TIME_OUTS: tuple[tuple[Any, str, Any], ...] = (
     (session, "CONNECT_TIMEOUT_S", 1.0),
@@ -27,8 +42,11 @@ PAUSES: tuple[tuple[Any, str, Any], ...] = (
     (heads, "POLL_S", 0.5),
     (heads, "backoff", lambda *_: errors.backoff(0.05, 0.5)),
     (recover, "backoff", lambda *_: errors.backoff(0.05, 0.5)),
+    (daemon, "FIRST_CONTACT_TRIES", 1000),  # three tries in haste are over before any outage
     (daemon, "backoff", lambda: errors.backoff(0.05, 0.5)),
     (daemon, "open_node", partial(node.open_node, probe_s=0.5)),
+    (heal, "backoff", lambda *_: errors.backoff(0.05, 0.5)),
+    (fallback, "backoff", lambda *_: errors.backoff(0.05, 0.5)),
     (gate, "PAUSE_FIRST_S", 0.1),
     (gate, "PAUSE_MAX_S", 1.0),
     *((endpoints.REST_S, cause, (0.1, 0.5)) for cause in ("unreachable", "lost", "silent")),

@@ -174,8 +174,10 @@ async def _urls(plan: Plan, node: DevNode, begun: anyio.Event, over: anyio.Event
         yield (node.url,)
         return
     async with beside(plan.seed, plan.beside, node.chain, begun, over) as other:
-        yield (other.url, node.url) if plan.beside.first or plan.archive else (node.url, other.url)
-        over.set()
+        try:
+            yield (other.url, node.url) if plan.beside.first or plan.archive else (node.url, other.url)
+        finally:
+            over.set()
 
 
 def _settings(plan: Plan, urls: tuple[str, ...]) -> dict[str, Any]:
