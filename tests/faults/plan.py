@@ -125,7 +125,7 @@ class _Heights:
 def plan_of(seed: int) -> Plan:
     """The plan of ``seed``."""
     chance = random.Random(f"plan {seed}")
-    shape = chance.choices(["short", "deep", "stalled"], [80, 14, 6])[0]
+    shape = chance.choices(["short", "deep", "stalled"], [87, 9, 4])[0]
     mishap = chance.choices([None, "kill_9", "sigstop"], [92, 6, 2])[0]
     depth = min(DEPTH_MAX, chance.randint(13, DEPTH_MAX + 6)) if shape == "deep" else 0
     begun = depth + chance.randint(0 if depth else 2, 8)
@@ -233,6 +233,6 @@ def _rates(chance: random.Random, seed: int, *, lies: bool) -> Rates:
     """
     thin = {"drop": 0.02, "delay": 0.05, "refuse": 0.02, "silence": 0.005, "lie": 0.02, "forget": 0.02}
     if seed % 5 == 0:
-        thin = {chance.choice([kind for kind in NODE if lies or kind != "lie"]): 0.1}
-        return Rates(**thin)
+        heavy = chance.choice([kind for kind in NODE if lies or kind != "lie"])
+        return Rates(**{heavy: 0.03 if heavy == "silence" else 0.1})
     return Rates(**{kind: chance.random() * most for kind, most in thin.items() if lies or kind != "lie"})

@@ -25,7 +25,7 @@ from indexer.devchain.state import State
 
 FAILED_ATTEMPTS_MAX = 2
 """A request fails at most so often: a story has to end."""
-SILENCE_S = 1.0
+SILENCE_S = 0.8
 
 
 @dataclass

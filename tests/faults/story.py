@@ -32,8 +32,8 @@ from indexer.devchain.state import State
 from indexer.model import Header
 from indexer.trie import blake2_256
 
-TIMEOUT_S = 0.5
-PATIENCE_S = 8.0
+TIMEOUT_S = 0.4
+PATIENCE_S = 5.0
 """How long a step waits for the database to be level before it happens all the same."""
 END_S = 60.0
 UPGRADED = blake2_256(SPEC_475.code)
