@@ -45,13 +45,21 @@ $(STAMP): requirements.lock pyproject.toml
 	@PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
+# The stories of seeds wait most of their time, and each brings its own node and database: they run side by side.
+STORIES := tests/faults/test_seeds.py
+JOBS := 2
 test: setup
+ifeq ($(ARGS),)
+	$(VENV)/bin/pytest --ignore=$(STORIES)
+	$(VENV)/bin/pytest -n $(JOBS) $(STORIES)
+else
 	$(VENV)/bin/pytest $(ARGS)
+endif
 
-# Any range of seeds; the tests run the first forty.
+# Any range of seeds; the tests run the first 200. COLUMNS: the command that repeats a seed is not cut off.
 SEEDS := 1-200
 soak: setup
-	SEEDS=$(SEEDS) $(VENV)/bin/pytest tests/faults/test_seeds.py --tb=line --show-capture=no $(ARGS)
+	SEEDS=$(SEEDS) COLUMNS=200 $(VENV)/bin/pytest -n $(JOBS) $(STORIES) --tb=line --show-capture=no $(ARGS)
 
 # A quarter of an hour; the tests do 300 blocks and a stall of 400. `-s` shows the table as it grows.
 BLOCKS := 20000

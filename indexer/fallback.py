@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import anyio
 
 from indexer.capture import EVENTS, KEYS_PER_CALL, Tracked, item_prefix
-from indexer.errors import DecodeError
+from indexer.errors import DecodeError, backoff
 from indexer.link import RpcRefused
 from indexer.model import Captured, Header, ItemRef, RawChange
 from indexer.node import METHOD_NOT_FOUND, Node
@@ -25,6 +25,8 @@ LATELY_KEYS = 4_000
 REFRESH_BLOCKS = 10
 """Blocks after which the keys of small maps are listed anew."""
 CALLS_AT_ONCE = 8
+TRIES, PAUSE_S = 3, 0.3
+"""A refusal of proofs that comes so often, plain values being given each time, is not of the moment."""
 NETUID_BYTES = 2
 """Subnets are keyed by their plain u16 (hasher Identity)."""
 
@@ -32,14 +34,18 @@ NETUID_BYTES = 2
 async def serves_proofs(node: Node, block_hash: bytes) -> bool:
     """Whether some endpoint gives read proofs; raises ``NodeError`` if it does not even give plain values."""
     key = item_prefix(ItemRef("Timestamp", "Now"))
-    try:
-        await node.read_proof([key], block_hash)
-    except RpcRefused as refusal:
-        if refusal.code == METHOD_NOT_FOUND:
-            return False
-        await node.storage([key], block_hash)
-        return False
-    return True
+    delays = backoff(PAUSE_S)
+    for _ in range(TRIES):
+        try:
+            await node.read_proof([key], block_hash)
+        except RpcRefused as refusal:
+            if refusal.code == METHOD_NOT_FOUND:
+                return False
+            await node.storage([key], block_hash)
+            await anyio.sleep(next(delays))
+        else:
+            return True
+    return False
 
 
 class Fallback:

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import anyio
+
 from indexer.capture import item_prefix
 from indexer.coverage import Hole, Unproven
-from indexer.errors import ConfigError
+from indexer.errors import ConfigError, backoff
 from indexer.link import RpcRefused
 from indexer.model import BlockRef, ItemRef
 from indexer.node import METHOD_NOT_FOUND, Node
 
 PROBE = item_prefix(ItemRef("Timestamp", "Now"))
-TRIES = 2
-"""A refusal that comes twice, with the head's state readable each time, is not of the moment."""
+TRIES, PAUSE_S = 3, 0.3
+"""A refusal that comes so often, with the head's state readable each time, is not of the moment."""
 
 
 async def is_dropped(node: Node, block_hash: bytes, head_hash: bytes) -> bool:
@@ -27,6 +29,7 @@ async def is_dropped(node: Node, block_hash: bytes, head_hash: bytes) -> bool:
 
     Raises ``NodeError`` if the head's state cannot be read either: that tells nothing of the block.
     """
+    delays = backoff(PAUSE_S)
     for _ in range(TRIES):
         try:
             await node.storage([PROBE], block_hash)
@@ -36,6 +39,7 @@ async def is_dropped(node: Node, block_hash: bytes, head_hash: bytes) -> bool:
         else:
             return False
         await node.storage([PROBE], head_hash)
+        await anyio.sleep(next(delays))
     return True
 
 

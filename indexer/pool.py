@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import anyio
 import structlog
 
-from indexer.endpoints import Cause, Endpoint, Footing
+from indexer.endpoints import FLAPPING_STRIKES, Cause, Endpoint, Footing
 from indexer.errors import NodeError, ProofError, WrongChain, backoff
 from indexer.link import Busy, RpcRefused, Silent, TooLarge, Unreachable
 
@@ -97,7 +97,9 @@ class Pool:
         give_up_s = time.monotonic() + BUSY_PATIENCE_S
         delays = backoff(0.1, 2.0)
         while True:
-            endpoint = self._next(self.order(method, by_hash=by_hash, number=number), settled, failures)
+            refused = bool(errors) and all(isinstance(error, RpcRefused) for error in errors.values())
+            order = self.order(method, by_hash=by_hash, number=number)
+            endpoint = self._next(order, settled, failures, refused=refused)
             if endpoint is None:
                 raise verdict(method, errors)
             if endpoint.gate.shut():
@@ -132,9 +134,12 @@ class Pool:
                     settled.add(endpoint)
 
     def _next(
-        self, order: Sequence[Endpoint], settled: set[Endpoint], failures: dict[Endpoint, int]
+        self, order: Sequence[Endpoint], settled: set[Endpoint], failures: dict[Endpoint, int], *, refused: bool
     ) -> Endpoint | None:
-        """The best endpoint that is ready; else one of those that rest, if there is no hope but them."""
+        """The best endpoint that is ready; else one of those that rest, if there is no hope but them.
+
+        ``refused``: whoever was asked up to now said no.
+        """
         left = [one for one in order if one not in settled]
         ready = [one for one in left if one.ready]
         if ready:
@@ -143,7 +148,8 @@ class Pool:
         if busy:
             return min(busy, key=Endpoint.wait_s)
         nobody = not any(one.cause is None for one in order)
-        resting = [one for one in left if nobody or one in failures]
+        # Nobody lacks anything before all were asked: one that rests for a moment may be the one that has it.
+        resting = [one for one in left if nobody or one in failures or (refused and one.strikes < FLAPPING_STRIKES)]
         if not all(one.cause is Cause.LIE for one in order):  # heads and heights cannot be checked as proofs can
             resting = [one for one in resting if one.cause is not Cause.LIE]
         return min(resting, key=lambda one: failures.get(one, 0)) if resting else None

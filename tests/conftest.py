@@ -142,7 +142,8 @@ def empty_database(_portal: BlockingPortal, postgres_url: str) -> Iterator[str]:
 @contextmanager
 def _new_database(portal: BlockingPortal, server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    portal.call(_execute, server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Copying files without fsync takes a third of the time that logging every page does.
+    portal.call(_execute, server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield _with_database(server_url, name)
     portal.call(_execute, server_url, f"DROP DATABASE {name} WITH (FORCE)")
 

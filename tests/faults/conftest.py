@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from haste import TIME_OUTS
 
-from indexer import leader, migrate, session, store
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
@@ -26,10 +26,5 @@ async def devnode(chain: Chain) -> AsyncIterator[DevNode]:
 @pytest.fixture
 def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become tenths: what is tested is that there is an end, not how long it takes."""
-    monkeypatch.setattr(session, "CONNECT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(session, "CALL_TIMEOUT_S", 1.5)
-    monkeypatch.setattr(migrate, "CONNECT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(migrate, "CHECK_TIMEOUT_S", 1.5)
-    monkeypatch.setattr(store, "PING_TIMEOUT_S", 1.5)
-    monkeypatch.setattr(leader, "PING_S", 0.3)
-    monkeypatch.setattr(leader, "SLOW_S", 0.5)
+    for owner, name, value in TIME_OUTS:
+        monkeypatch.setattr(owner, name, value)

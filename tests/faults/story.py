@@ -1,121 +1,42 @@
-"""Seeded stories: a chain that grows, forks and upgrades while its node fails in every way.
+"""Lives through a plan: a chain that grows, forks and upgrades, an indexer that follows it, and all that befalls both.
 
-A seed decides the whole story: what the chain does, and how each request fails. A fault is decided by
-hash(seed, request, attempt), never by the order of tasks, so a seed means the same on any machine.
+Nothing is chosen here: see ``plan``. A story ends when every fault is over and the database is level with
+the final chain; what its tables must be then is for the test to say.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import asyncpg
+from outages import outage
+from plan import PROXIED, Fork, Plan, Step
+from poor_nodes import Moody, beside
+from proxy import Proxy
+from writer import Writer, writing
 
-from indexer import config, daemon
+from indexer.devchain.blocks import Body
 from indexer.devchain.chain import Chain
-from indexer.devchain.rpc import RpcError
-from indexer.devchain.server import DevNode, DropConnection
-from indexer.devchain.simulate import simulated_chain
+from indexer.devchain.pallets_substrate import SLOT_MS
+from indexer.devchain.runtimes import SPEC_475
+from indexer.devchain.server import DevNode
+from indexer.devchain.simulate import START_MS, SimulatedProducer
+from indexer.devchain.state import State
+from indexer.model import Header
+from indexer.trie import blake2_256
 
-FAILED_ATTEMPTS_MAX = 2
-"""A request fails at most so often in a row: a story has to end."""
-SILENCE_S = 1.0
 TIMEOUT_S = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """How often a request meets each fault, from 0 to 1."""
-
-    drop: float
-    delay: float
-    refuse: float
-    silence: float
-    lie: float
-    forget: float
-    """Block hashes the node says it does not have (another server behind the same address lags)."""
-
-
-@dataclass
-class Faults:
-    """A ``Tamper`` for ``DevNode``: one misbehaving node."""
-
-    seed: int
-    rates: Rates
-    attempts: Counter[str] = field(default_factory=Counter)
-    met: Counter[str] = field(default_factory=Counter)
-    over: bool = False
-
-    async def __call__(self, method: str, params: Any, result: Any) -> Any:
-        """Answer, or fail as the seed says."""
-        request = json.dumps([method, params])
-        attempt = self.attempts[request]
-        self.attempts[request] += 1
-        if self.over or attempt >= FAILED_ATTEMPTS_MAX:
-            return result
-        kind = self._choose(request, attempt)
-        if kind is not None:
-            self.met[kind] += 1
-        return result if kind is None else await FAULTS[kind](method, result)
-
-    def _choose(self, request: str, attempt: int) -> str | None:
-        digest = hashlib.blake2b(f"{self.seed}|{request}|{attempt}".encode(), digest_size=8).digest()
-        roll = int.from_bytes(digest, "big") / 2**64
-        for kind in FAULTS:
-            rate = getattr(self.rates, kind)
-            if roll < rate:
-                return kind
-            roll -= rate
-        return None
-
-
-async def _drop(_method: str, _result: Any) -> Any:
-    raise DropConnection
-
-
-async def _delay(_method: str, result: Any) -> Any:
-    await anyio.sleep(0.05)
-    return result
-
-
-async def _refuse(_method: str, _result: Any) -> Any:
-    raise RpcError(-32000, "Server is busy, try again later")
-
-
-async def _silence(_method: str, result: Any) -> Any:
-    await anyio.sleep(SILENCE_S)
-    return result
-
-
-async def _lie(method: str, result: Any) -> Any:
-    """Change one bit of a proof or of a header's state root; other answers carry no truth to bend."""
-    if method == "state_getReadProof" and result["proof"]:
-        first = result["proof"][0]
-        bent = first[:-1] + format(int(first[-1], 16) ^ 1, "x")
-        return {**result, "proof": [bent, *result["proof"][1:]]}
-    if method == "chain_getHeader" and result is not None:
-        return {**result, "stateRoot": "0x" + "5a" * 32}
-    return result
-
-
-async def _forget(method: str, result: Any) -> Any:
-    return None if method == "chain_getBlockHash" else result
-
-
-FAULTS: dict[str, Callable[[str, Any], Any]] = {
-    "drop": _drop,
-    "delay": _delay,
-    "refuse": _refuse,
-    "silence": _silence,
-    "lie": _lie,
-    "forget": _forget,
-}
+PATIENCE_S = 5.0
+"""How long a step waits for the database to be level before it happens all the same."""
+END_S = 60.0
+UPGRADED = blake2_256(SPEC_475.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,83 +44,152 @@ class Told:
     """How a story ended."""
 
     chain: Chain
-    last: int
-    """Height of the final chain, all of it finalized."""
+    """All of it final."""
     met: Counter[str]
-    deepest_fork: int
+    """How often requests met which fault."""
 
 
-def rates_of(seed: int) -> Rates:
-    """Most seeds mix all faults thinly; every fifth has much of a single one."""
-    chance = random.Random(f"rates {seed}")
-    if seed % 5 == 0:
-        heavy = chance.choice(list(FAULTS))
-        return Rates(**{kind: 0.1 if kind == heavy else 0.0 for kind in FAULTS})
-    return Rates(
-        drop=chance.random() * 0.02,
-        delay=chance.random() * 0.05,
-        refuse=chance.random() * 0.02,
-        silence=chance.random() * 0.005,
-        lie=chance.random() * 0.02,
-        forget=chance.random() * 0.02,
-    )
+class Branching(SimulatedProducer):
+    """Branches that upgrade at heights of their own, or not at all before they are given up."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan.seed, None, START_MS, SLOT_MS)
+        self._planned = plan.upgrade_at
+
+    def produce(self, parent: Header, state: State, salt: int) -> Body | None:
+        """The next block; the salt of a fork moves the upgrade by up to two blocks."""
+        due = self._planned is not None and state.code_hash() != UPGRADED
+        self._upgrade_at = (self._planned or 0) + salt % 3 if due else None
+        return super().produce(parent, state, salt)
 
 
-async def tell(seed: int, dsn: str) -> Told:
-    """Live through the story of ``seed`` while the daemon indexes into ``dsn``; at its end both are level."""
-    chance = random.Random(f"chain {seed}")
-    follow = chance.choice(["best", "finalized"])
-    chain = simulated_chain(seed, upgrade_at=chance.choice([None, 3, 8, 12]))
-    chain.grow(chance.randint(2, 8))
-    chain.finalize(chance.randint(0, chain.best.number))
-    faults = Faults(seed, rates_of(seed))
-    deepest = 0
-    settings = {
-        "database_url": dsn,
-        "start": "genesis",
-        "follow": follow,
-        "workers": chance.choice([1, 2, 6]),
-        "batch": chance.choice([1, 3, 50]),
-        "rpc_timeout_s": TIMEOUT_S,
-        "metrics_address": "off",
-    }
-    async with DevNode(chain, tamper=faults) as node, anyio.create_task_group() as group:
-        group.start_soon(daemon.serve, config.load({**settings, "network": (node.url,)}), name="daemon")
-        for _ in range(chance.randint(2, 5)):
-            await anyio.sleep(chance.random() * 0.3)
-            if chance.random() < 0.5:
-                chain.grow(chance.randint(1, 5))
-            else:
-                deepest = max(deepest, _fork(chain, chance))
-            if chance.random() < 0.5:
-                chain.finalize(chance.randint(chain.finalized.number, chain.best.number))
-            if chance.random() < 0.2:
-                node.drop_connections()
-        faults.over = True
+@dataclass(slots=True)
+class _Stage:
+    """What the steps of a story act on."""
+
+    plan: Plan
+    chain: Chain
+    node: DevNode
+    dsn: str
+    proxy: Proxy | None
+    clock: Callable[[float], None]
+    begun: anyio.Event
+
+    async def take(self, at: int, step: Step, writer: Writer) -> None:
+        """One step."""
+        if step.pause_s is not None:
+            await anyio.sleep(step.pause_s)
+        else:
+            with anyio.move_on_after(PATIENCE_S):
+                await self.level()
+                self.begun.set()
+        self.clock(step.clock_s)
+        if step.shock == "links_dropped":
+            self.node.drop_connections()
+        elif step.shock not in (None, "clock_jump"):
+            await writer.shock(step.shock)
+        async with self._outage(at, step):
+            await self._move(step.move)
+        if step.finalize is not None:
+            self.chain.finalize(step.finalize)
+
+    def _outage(self, at: int, step: Step) -> Any:
+        if step.outage is None:
+            return nullcontext()
+        chance = random.Random(f"outage {self.plan.seed} {at}")
+        proxy = self.proxy if step.outage in PROXIED else None
+        return outage(step.outage, self.dsn, proxy, chance, step.lasts_s)
+
+    async def _move(self, move: Fork | int) -> None:
+        """Block by block, as making many holds the loop for longer than a request may take."""
+        count, salt = (move.length, move.salt) if isinstance(move, Fork) else (move, 0)
+        parent = self.chain.at(move.at) if isinstance(move, Fork) else self.chain.best
+        for _ in range(count):
+            made = self.chain.import_block(parent, salt)
+            assert made is not None
+            parent = made
+            await anyio.lowlevel.checkpoint()
+
+    async def level(self) -> None:
+        """Wait until every dataset is committed up to the followed head."""
+        while True:
+            try:
+                connection = await asyncpg.connect(self.dsn)
+                try:
+                    while not await self._is_level(connection):  # noqa: ASYNC110 - the indexer writes it
+                        await anyio.sleep(0.03)
+                    return
+                finally:
+                    connection.terminate()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await anyio.sleep(0.1)
+
+    async def _is_level(self, connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+        tips = await connection.fetch("SELECT DISTINCT block_hash FROM cursors")
+        head = self.chain.best if self.plan.follow == "best" else self.chain.finalized
+        return [row["block_hash"] for row in tips] == [head.hash]
+
+
+async def tell(plan: Plan, dsn: str, clock: Callable[[float], None]) -> Told:
+    """Live through a plan while the indexer fills ``dsn``; ``clock`` moves the wall clock by so many seconds."""
+    chain = Chain(Branching(plan))
+    chain.grow(plan.begun)
+    chain.finalize(plan.begun_final)
+    moods = Moody(plan.seed, plan.rates)
+    begun, over = anyio.Event(), anyio.Event()
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(DevNode(chain, tamper=moods))
+        urls = await stack.enter_async_context(_urls(plan, node, begun, over))
+        proxy = None
+        if any(step.outage in PROXIED for step in plan.steps):
+            proxy = await stack.enter_async_context(Proxy(dsn))
+        # asyncpg leaves an exception to nobody if it is cancelled while it offers TLS, as a restart may do.
+        url = (proxy.dsn if proxy else dsn) + "?sslmode=disable"
+        settings = _settings(plan, urls) | {"database_url": url}
+        stage = _Stage(plan, chain, node, dsn, proxy, clock, begun)
+        writer = await stack.enter_async_context(writing(settings, own_process=plan.writer == "process"))
+        for at, step in enumerate(plan.steps):
+            await stage.take(at, step, writer)
+        moods.over = True
         chain.grow(1)
         chain.finalize(chain.best.number)
-        await _level(dsn, chain.best.hash)
-        group.cancel_scope.cancel()
-    return Told(chain, chain.best.number, faults.met, deepest)
+        await _end(stage, writer)
+    return Told(chain, moods.met)
 
 
-def _fork(chain: Chain, chance: random.Random) -> int:
-    """A longer branch from somewhere above finality; its depth, 0 if there is no room."""
-    at = chance.randint(chain.finalized.number, chain.best.number)
-    depth = chain.best.number - at
-    chain.fork(at, depth + chance.randint(1, 3), salt=chance.randint(1, 1 << 30))
-    return depth
-
-
-async def _level(dsn: str, block_hash: bytes) -> None:
-    """Wait until every dataset is committed up to this very block."""
-    connection = await asyncpg.connect(dsn)
+async def _end(stage: _Stage, writer: Writer) -> None:
     try:
-        with anyio.fail_after(60):
-            while True:
-                tips = await connection.fetch("SELECT DISTINCT block_hash FROM cursors")
-                if [row["block_hash"] for row in tips] == [block_hash]:
-                    return
-                await anyio.sleep(0.03)
-    finally:
-        await connection.close()
+        with anyio.fail_after(END_S):
+            await stage.level()
+    except TimeoutError:
+        code = writer.exit_code()
+        ended = "" if code is None else f"; the indexer's process ended with exit code {code}"
+        raise AssertionError(f"not level with the final chain after {END_S:g} s{ended}") from None
+
+
+@asynccontextmanager
+async def _urls(plan: Plan, node: DevNode, begun: anyio.Event, over: anyio.Event) -> AsyncIterator[tuple[str, ...]]:
+    """Where the indexer is to connect, in order."""
+    if plan.beside is None:
+        yield (node.url,)
+        return
+    async with beside(plan.seed, plan.beside, node.chain, begun, over) as other:
+        try:
+            yield (other.url, node.url) if plan.beside.first or plan.archive else (node.url, other.url)
+        finally:
+            over.set()
+
+
+def _settings(plan: Plan, urls: tuple[str, ...]) -> dict[str, Any]:
+    endpoints: dict[str, Any] = {"network": urls[:1], "archive": urls[1]} if plan.archive else {"network": urls}
+    return {
+        **endpoints,
+        "start": "genesis",
+        "follow": plan.follow,
+        "workers": plan.workers,
+        "batch": plan.batch,
+        "window": plan.window,
+        "rpc_timeout_s": TIMEOUT_S,
+        "commit_timeout_s": 3.0,
+        "metrics_address": "off",
+    }

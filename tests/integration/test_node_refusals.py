@@ -1,0 +1,69 @@
+"""A refusal is believed only when it is not of the moment, and when everybody was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from endpoints_at_fault import refusing
+
+from indexer import fallback, heal
+from indexer.devchain.chain import Chain
+from indexer.devchain.server import DevNode
+from indexer.devchain.simulate import simulated_chain
+from indexer.endpoints import Cause
+from indexer.node import open_node
+
+pytestmark = pytest.mark.anyio
+
+BUSY = -32000
+"""The code that servers use for whatever they like."""
+
+
+def grown(**options: Any) -> Chain:
+    chain = simulated_chain(3, **options)
+    chain.grow(12)
+    chain.finalize(10)
+    return chain
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fallback, "PAUSE_S", 0.02)
+    monkeypatch.setattr(heal, "PAUSE_S", 0.02)
+
+
+@pytest.mark.parametrize(("times", "serves"), [(2, True), (3, False)])
+async def test_a_node_that_refuses_a_proof_for_a_moment_is_not_one_without_proofs(times: int, serves: bool) -> None:
+    chain = grown()
+    busy = refusing(BUSY, "Server is busy", method="state_getReadProof", times=times)
+    async with DevNode(chain, tamper=busy) as url, open_node([url.url]) as node:
+        assert await fallback.serves_proofs(node, chain.finalized.hash) == serves
+
+
+async def test_a_busy_archive_is_not_one_without_the_state() -> None:
+    chain = grown()
+    busy = refusing(BUSY, "Server is busy", method="state_queryStorageAt", times=2)
+    old, head = chain.at(1).hash, chain.finalized.hash
+    async with (
+        DevNode(grown(keep_states=2)) as pruned,
+        DevNode(chain, tamper=busy) as archive,
+        open_node([pruned.url], archive=[archive.url]) as node,
+    ):
+        await node.header(old)
+        await node.header(head)
+        assert not await heal.is_dropped(node, old, head)
+
+
+async def test_state_is_not_dropped_before_the_endpoint_that_rests_was_asked() -> None:
+    chain = grown()
+    old, head = chain.at(1).hash, chain.finalized.hash
+    async with (
+        DevNode(grown(keep_states=2)) as pruned,
+        DevNode(chain) as full,
+        open_node([full.url, pruned.url]) as node,
+    ):
+        await node.header(old)
+        endpoint = node._pool.endpoints[0]
+        endpoint.leave(Cause.SILENT, "did not answer in time")
+        assert not await heal.is_dropped(node, old, head)
