@@ -74,11 +74,17 @@ class _Stage:
     proxy: Proxy | None
     clock: Callable[[float], None]
     begun: anyio.Event
+    replaced: bool = False
+    """Whether a standby has to take over before the story goes on: the one it replaces wakes later."""
 
     async def take(self, at: int, step: Step, writer: Writer) -> None:
         """One step."""
         if step.pause_s is not None:
             await anyio.sleep(step.pause_s)
+        elif self.replaced:
+            with anyio.fail_after(END_S):
+                await self.level()
+            self.replaced = False
         else:
             with anyio.move_on_after(PATIENCE_S):
                 await self.level()
@@ -88,6 +94,7 @@ class _Stage:
             self.node.drop_connections()
         elif step.shock not in (None, "clock_jump"):
             await writer.shock(step.shock)
+            self.replaced = step.shock == "sigstop"
         async with self._outage(at, step):
             await self._move(step.move)
         if step.finalize is not None:
