@@ -7,7 +7,7 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak endurance format demo lock clean
+.PHONY: help setup test lint soak endurance format demo lock migration clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
@@ -18,6 +18,7 @@ help:
 	@echo "make format            let ruff lay out the code"
 	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
 	@echo "make lock              renew requirements.lock; ARGS=--upgrade for newer versions"
+	@echo "make migration DATASET=name  write the migration of a new dataset from its declaration"
 	@echo "make clean             remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -87,6 +88,11 @@ lock: setup
 	"$$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		$(ARGS) --output-file requirements.lock pyproject.toml
+
+# Two files to check in: the revision and its SQL, from the declaration in indexer/datasets/$(DATASET).py.
+DATASET :=
+migration: setup
+	$(VENV)/bin/python -m indexer.scaffold $(DATASET)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

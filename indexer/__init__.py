@@ -47,6 +47,7 @@ The path of the data, readable from the listing of this folder:
 * ``devchain``  a simulated chain that speaks the node's RPC
 * ``migrate``   the database's schema version
 * ``schema_doc`` SCHEMA.md from the declarations
+* ``scaffold``  the migration of a new dataset, from its declaration
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
 * ``inspection`` what a person asks from beside it: status, check, rewind, psql

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s_idx", "pk": "%(table_name)s_pkey"})
@@ -153,6 +154,8 @@ def keyed(
         *_copies(values, primary=False),
         Column("exists", Boolean, nullable=False, comment="False: the key was removed at this block."),
         Index(None, "block_number"),
+        # As-of functions look up what was removed since a block: few rows among very many.
+        Index(f"{history}_removed_idx", "block_number", postgresql_where=sql_text('NOT "exists"')),
         *(Index(None, *columns, "block_number") for columns in indexes),
         comment=f"{comment} One row per change.",
         info={"keyed": "history"},

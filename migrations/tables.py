@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 ACCOUNT = HASH = sa.LargeBinary(32)
 RAO = INTEGER = sa.BigInteger()
@@ -20,6 +20,7 @@ FLAG = sa.Boolean()
 TEXT = sa.Text()
 JSON = JSONB()
 RAW = sa.LargeBinary()
+INTEGERS = ARRAY(sa.BigInteger())
 TIME = sa.DateTime(timezone=True)
 
 Columns = Sequence[tuple[str, sa.types.TypeEngine[Any], str]]
@@ -60,6 +61,11 @@ def create_keyed(
     for columns in indexes:
         _index(name, *columns)
         _index(history, *columns, "block_number")
+
+
+def index_removed(history: str) -> None:
+    """What as-of functions look up: the keys that were removed since a block."""
+    op.create_index(f"{history}_removed_idx", history, ["block_number"], postgresql_where=sa.text('NOT "exists"'))
 
 
 def _columns(columns: Columns, *, primary_key: bool = False) -> list[sa.Column[Any]]:

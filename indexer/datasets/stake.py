@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Index, text
-
 from indexer.datasets._values import blob, integral, located, whole
 from indexer.datasets.base import Columns as Stored
 from indexer.datasets.base import Dataset, RuntimeView, Source
@@ -75,14 +73,6 @@ COLDKEY_STAKES = keyed(
     values=[rao("stake", "TotalColdkeyStake: all stake of the coldkey in rao of TAO.")],
     comment="Stake per coldkey as the chain summed it before dTAO (spec < 233).",
 )
-
-# The as-of functions look up what was removed since a block: few rows among very many.
-Index(
-    "stake_shares_history_removed_idx",
-    STAKE_SHARES.history.c.block_number,
-    postgresql_where=text('NOT "exists"'),
-)
-
 
 Key = tuple[object, ...]
 Columns = Mapping[str, object]
