@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from indexer.datasets._values import (
     blob,
@@ -106,16 +107,19 @@ def struct(
     *,
     key: Sequence[str] = (),
     optional: str = "",
-    prefix: str = "",
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Field:
-    """An item whose value is a struct: a column per member, named ``prefix`` and as the chain names it.
+    """An item whose value is a struct: a column per member, named as the chain names it.
 
     Members that are not named here go to a column ``other``, so that nothing is lost when a runtime adds one.
-    ``optional`` names, separated by blanks, the members that are an Option.
+    ``optional`` names, separated by blanks, the members that are an Option. ``renamed`` gives the column
+    of a member, or of ``other``, where the chain's name does not do: two structs in a table, a word of SQL.
     """
     pallet, _, bare = item.partition(".")
-    columns = [kind.declare(prefix + name, comment) for name, (kind, comment) in members.items()]
-    columns.append(json(f"{prefix}other", "Members that this version does not know, by name; normally NULL."))
+    columns = [kind.declare(renamed.get(name, name), comment) for name, (kind, comment) in members.items()]
+    columns.append(
+        json(renamed.get("other", "other"), "Members that this version does not know, by name; normally NULL.")
+    )
     options = frozenset(optional.split())
 
     def read(value: object) -> tuple[object, ...]:

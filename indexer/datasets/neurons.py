@@ -1,11 +1,13 @@
 """Neurons (the metagraph): who holds which uid of a subnet, what the chain says of it, where it serves.
 
-Owns ``uids``, ``registrations``, ``neuron_vectors``, ``axons``, ``evm_associations`` and their histories. What
-the chain keeps as one vector per subnet stays one row, since an epoch writes it whole; the view ``neurons`` and
-``neurons_at()`` in SQL take the vectors apart by uid.
+Owns ``uids``, ``registrations``, ``neuron_vectors``, ``axons`` and their histories. What the chain keeps as one
+vector per subnet stays one row, since an epoch writes it whole; the view ``neurons`` and ``neurons_at()`` in SQL
+take the vectors apart by uid.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from indexer.datasets._fields import (
     ACCOUNT,
@@ -23,14 +25,12 @@ from indexer.datasets._fields import (
     struct,
     table,
 )
-from indexer.datasets._values import blob, pair, snake, whole
+from indexer.datasets._values import snake, whole
 from indexer.datasets.base import Key
-from indexer.errors import DecodeError
-from indexer.model import ItemRef
-from indexer.schema import account, integer, netuid, raw, text
+from indexer.schema import account, integer, netuid, text
 
 SUBNETS_PER_MECHANISM = 4096
-"""Vectors of mechanism m of subnet n stand under n + 4096 * m (``NetUidStorageIndex``, since spec 320)."""
+"""Vectors of mechanism m of subnet n stand under n + 4096 * m (``NetUidStorageIndex``, since about spec 320)."""
 STORAGE_INDICES = 1 << 16
 
 _NUMBERS = (
@@ -58,15 +58,10 @@ def _of_subnet(item: str, kind: Kind) -> Field:
     return field(f"SubtensorModule.{item}", kind, "elements", comment, place=Place(row, storage))
 
 
-def _evm_parts(value: object) -> tuple[object, ...]:
-    address, block = pair(value)
-    return (blob(address), whole(block))
-
-
-def _evm_pair(address: object, block: object) -> object:
-    if len(blob(address)) != 20:
-        raise DecodeError(f"an EVM address has 20 bytes, not {len(blob(address))}")
-    return (address, whole(block))
+def _told(item: str, prefix: str, members: Mapping[str, tuple[Kind, str]]) -> Field:
+    """A struct whose columns all begin with ``prefix``: several of them share a table."""
+    names = {name: f"{prefix}_{name}" for name in (*members, "other")}
+    return struct(f"SubtensorModule.{item}", members, renamed=names)
 
 
 _SERVED = {
@@ -126,41 +121,24 @@ DATASET = of_tables(
             "axon_history",
             keys=[netuid(), account("hotkey", "Hotkey.")],
             fields=[
-                struct(
-                    "SubtensorModule.Axons",
+                _told(
+                    "Axons",
+                    "axon",
                     {
                         **_SERVED,
                         "protocol": (INTEGER, "Protocol the neuron tells."),
                         "placeholder1": (INTEGER, "Not in use."),
                         "placeholder2": (INTEGER, "Not in use."),
                     },
-                    prefix="axon_",
                 ),
-                struct("SubtensorModule.Prometheus", _SERVED, prefix="prometheus_"),
-                struct(
-                    "SubtensorModule.NeuronCertificates",
+                _told("Prometheus", "prometheus", _SERVED),
+                _told(
+                    "NeuronCertificates",
+                    "certificate",
                     {"public_key": (BYTES, "Public key for TLS."), "algorithm": (INTEGER, "Its algorithm.")},
-                    prefix="certificate_",
                 ),
             ],
             comment="Where neurons serve, as they tell it themselves; NULL: they tell nothing.",
-        ),
-        table(
-            "evm_associations",
-            "evm_association_history",
-            keys=[netuid(), integer("uid", "Place in the subnet.", nullable=False)],
-            fields=[
-                Field(
-                    ItemRef("SubtensorModule", "AssociatedEvmAddress"),
-                    (
-                        raw("evm_address", "EVM address (20 bytes) that the uid's hotkey tied to itself."),
-                        integer("associated_at", "Block at which it did."),
-                    ),
-                    _evm_parts,
-                    _evm_pair,
-                )
-            ],
-            comment="EVM addresses tied to uids.",
         ),
     ],
 )

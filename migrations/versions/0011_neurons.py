@@ -85,20 +85,6 @@ def upgrade() -> None:
         ],
     )
     tables.index_removed("axon_history")
-    tables.create_keyed(
-        "evm_associations",
-        "evm_association_history",
-        "EVM addresses tied to uids.",
-        keys=[
-            ("netuid", tables.NETUID, "Subnet id."),
-            ("uid", tables.INTEGER, "Place in the subnet."),
-        ],
-        values=[
-            ("evm_address", tables.RAW, "EVM address (20 bytes) that the uid's hotkey tied to itself."),
-            ("associated_at", tables.INTEGER, "Block at which it did."),
-        ],
-    )
-    tables.index_removed("evm_association_history")
     sql.run("0011_neurons")
 
 

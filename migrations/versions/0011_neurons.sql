@@ -174,45 +174,6 @@ $$;
 comment on function axons_at(bigint, integer[], text[]) is
 'Where neurons serve, as they tell it themselves; NULL: they tell nothing. As of a block (NULL: the last committed), of these keys only where they are given; since_block: the block that gave the row its values.';
 
-create function evm_associations_at(
-    block bigint default null,
-    of_netuid integer[] default null,
-    of_uid bigint[] default null
-)
-returns table ("netuid" integer, "uid" bigint, "evm_address" bytea, "associated_at" bigint, since_block bigint)
-language plpgsql stable as $$
-declare
-    at constant bigint := indexed_block('neurons', block);
-    chosen constant text := ''
-        || case when of_netuid is null then '' else ' and k.netuid = any($2)' end
-        || case when of_uid is null then '' else ' and k.uid = any($3)' end;
-begin
-    return query execute
-        'with keys as (
-            select k.netuid, k.uid from evm_associations k where true' || chosen || '
-            union
-            select k.netuid, k.uid from evm_association_history k
-            where not k."exists" and k.block_number > $1' || chosen || '
-        )
-        select
-            k."netuid",
-            k."uid",
-            h."evm_address",
-            h."associated_at",
-            h.block_number
-        from keys k
-        cross join lateral (
-            select * from evm_association_history h
-            where h.netuid = k.netuid and h.uid = k.uid and h.block_number <= $1
-            order by h.block_number desc limit 1
-        ) h
-        where h."exists"'
-    using at, of_netuid, of_uid;
-end
-$$;
-comment on function evm_associations_at(bigint, integer[], bigint[]) is
-'EVM addresses tied to uids. As of a block (NULL: the last committed), of these keys only where they are given; since_block: the block that gave the row its values.';
-
 -- Neurons: the rows above put together, one per uid.
 
 create function ip_address(ip numeric, ip_type bigint) returns inet

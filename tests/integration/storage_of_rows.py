@@ -31,11 +31,11 @@ HISTORIES = {
     "subnet_pools": ("subnet_pool_history", ("netuid",)),
     "subnet_info": ("subnet_info_history", ("netuid",)),
     "stored_hyperparameters": ("stored_hyperparameter_history", ("netuid", "name")),
+    "identities": ("identity_history", ("coldkey",)),
     "uids": ("uid_history", ("netuid", "uid")),
     "registrations": ("registration_history", ("hotkey", "netuid")),
     "neuron_vectors": ("neuron_vector_history", ("netuid", "mechanism", "name")),
     "axons": ("axon_history", ("netuid", "hotkey")),
-    "evm_associations": ("evm_association_history", ("netuid", "uid")),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -200,6 +200,16 @@ def subnet_info(row: Row) -> Pairs:
         yield prefix(f"SubtensorModule.{pascal(name)}") + hashed, INFO_VALUES.get(name, u(8))(value)
 
 
+def identities(row: Row) -> Pairs:
+    """IdentitiesV2; the tapes have none of the first layout."""
+    assert row["first_layout"] is None
+    fields = json.loads(row["identity"])
+    order = ("name", "url", "github_repo", "image", "discord", "description", "additional")
+    assert fields.keys() == set(order)
+    told = b"".join(text(json.dumps(fields[name])) for name in order)
+    yield prefix("SubtensorModule.IdentitiesV2") + blake(row["coldkey"]), told
+
+
 def uids(row: Row) -> Pairs:
     """Keys, BlockAtRegistration."""
     place = u16(row["netuid"]) + u16(row["uid"])
@@ -241,12 +251,6 @@ def axons(row: Row) -> Pairs:
             told = b"".join(u(width)(row[f"{name}_{part}"]) for part, width in sizes.items())
             yield prefix(f"SubtensorModule.{item}") + key, told
     assert row["certificate_public_key"] is None
-
-
-def evm_associations(row: Row) -> Pairs:
-    """AssociatedEvmAddress."""
-    key = twox(u16(row["netuid"])) + twox(u16(row["uid"]))
-    yield prefix("SubtensorModule.AssociatedEvmAddress") + key, row["evm_address"] + u(8)(row["associated_at"])
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}
