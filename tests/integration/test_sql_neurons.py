@@ -203,8 +203,8 @@ async def test_a_uid_tells_of_its_holder_from_the_block_it_took_it_until_it_lost
     assert await shown(connection, told, 3) == [nobody, (1, names[2], 3, None, 0, None)]
     assert await shown(connection, told, 4) == [nobody]
     assert await shown(connection, told) == []
-    (row,) = await shown(connection, "prometheus_ip, prometheus_port, prometheus_version, prometheus_block", 1)[1:]
-    assert row == (IPv4Address("1.2.3.4"), 9000, 3, 2)
+    found = await shown(connection, "prometheus_ip, prometheus_port, prometheus_version, prometheus_block", 1)
+    assert found == [(None, None, None, None), (IPv4Address("1.2.3.4"), 9000, 3, 2)]
     await connection.close()
 
 
