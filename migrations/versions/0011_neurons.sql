@@ -193,8 +193,8 @@ create view neurons as
 select
     u.netuid,
     u.uid,
-    (select a.address from accounts a where a.account = u.hotkey) as hotkey,
-    (select a.address from accounts a where a.account = d.owner) as coldkey,
+    hotkey.address as hotkey,
+    coldkey.address as coldkey,
     u.registered_at,
     coalesce(v.active, 0) = 1 as active,
     coalesce(v.validator_permit, 0) = 1 as validator_permit,
@@ -224,6 +224,7 @@ from (
         spec_at(c.block_number) as spec,
         (select s.block_number from cursors s where s.dataset = 'stake') as stake_block
     from cursors c where c.dataset = 'neurons'
+    offset 0 -- once, and not for each neuron
 ) at
 cross join uids u
 left join (
@@ -246,10 +247,11 @@ left join (
         pruning_score, position
     )
 ) v on v.netuid = u.netuid and v.position = u.uid + 1
+join accounts hotkey on hotkey.account = u.hotkey
 left join axons x on x.netuid = u.netuid and x.hotkey = u.hotkey
 left join delegates d on d.hotkey = u.hotkey
-left join hotkey_pools p on p.netuid = case when at.spec < 233 then 0 else u.netuid end and p.hotkey = u.hotkey
-where u.hotkey is not null;
+left join accounts coldkey on coldkey.account = d.owner
+left join hotkey_pools p on p.netuid = case when at.spec < 233 then 0 else u.netuid end and p.hotkey = u.hotkey;
 comment on view neurons is
 'The metagraph as of the last committed block: every neuron of every subnet, as the runtime API get_neurons_lite tells it. Values of mechanisms above 0: neuron_vectors.';
 comment on column neurons.netuid is 'Subnet id.';
