@@ -13,6 +13,7 @@ from functools import partial
 from types import MappingProxyType
 
 from indexer.datasets._values import (
+    bit,
     blob,
     boolean,
     document,
@@ -53,7 +54,7 @@ BYTES = Kind(raw, blob, blob)
 PRESENT = Kind(flag, nothing_inside, lambda _value: ())
 """An item whose value says nothing: that the key is there is all."""
 INTEGERS = Kind(integers, partial(vector, of=whole), partial(vector, of=integral))
-FLAGS = Kind(integers, partial(vector, of=lambda part: int(boolean(part))), partial(vector, of=lambda part: part == 1))
+FLAGS = Kind(integers, partial(vector, of=lambda part: int(boolean(part))), partial(vector, of=bit))
 """A vector of booleans, as 0 and 1."""
 
 

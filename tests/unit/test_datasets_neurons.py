@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.datasets.neurons import DATASET
+from indexer.errors import DecodeError
 from indexer.model import Block, Change, ItemRef
 from indexer.scale import Runtime
 
@@ -40,6 +41,14 @@ def test_a_vector_stands_under_its_subnet_and_mechanism_and_nowhere_else(index: 
 @pytest.mark.parametrize("key", [(4096, 0), (0, 16), (-1, 1), (65535, 15), (0, -1)])
 def test_no_vector_stands_under_a_key_that_the_chain_could_not_give(key: tuple[int, int]) -> None:
     assert [*DATASET.places("neuron_vectors", (*key, "incentive"))] == []
+
+
+@pytest.mark.parametrize("elements", [[0, 2], [-1], [None], [True], 1])
+def test_flags_that_are_none_are_refused_on_the_way_back(elements: object) -> None:
+    (source,) = (source for source in DATASET.sources if source.item.item == "Active")
+    assert DATASET.value(source, {"elements": [1, 0]}) == [True, False]
+    with pytest.raises(DecodeError):
+        DATASET.value(source, {"elements": elements})
 
 
 VALUES = {
