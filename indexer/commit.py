@@ -56,7 +56,11 @@ async def write_table(
     for part in _parts(merged.gone):
         await connection.execute(statements.delete_current(table.name, table), *_arrays(part, len(table.keys)))
     for part in _parts(merged.current):
-        await connection.execute(statements.upsert_current(table.name, table), *_arrays(part, len(columns)))
+        arrays = _arrays(part, len(columns))
+        for name in statements.vectors(table):
+            at = columns.index(name)
+            arrays[at] = [_vector_text(vector) for vector in arrays[at]]
+        await connection.execute(statements.upsert_current(table.name, table), *arrays)
     return accounts, len(merged.history)
 
 
@@ -256,6 +260,11 @@ async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> 
 def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         yield rows[start : start + ROWS_PER_STATEMENT]
+
+
+def _vector_text(vector: object) -> str | None:
+    """An array of whole numbers as Postgres writes it."""
+    return "{" + ",".join(map(str, vector)) + "}" if isinstance(vector, list) else None
 
 
 def _arrays(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:

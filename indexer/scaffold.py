@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Integer, LargeBinary, Numeric, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Numeric, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from indexer.datasets import DATASETS
 from indexer.datasets.base import Dataset

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from indexer.schema import Keyed, Log
 
@@ -39,6 +40,12 @@ def current_columns(table: Keyed) -> tuple[str, ...]:
 def log_columns(table: Log) -> tuple[str, ...]:
     """Columns of a log row."""
     return ("block_number", *table.keys, *table.values)
+
+
+@lru_cache(maxsize=256)
+def vectors(table: Keyed) -> frozenset[str]:
+    """Columns that hold arrays."""
+    return frozenset(name for name in table.values if isinstance(table.current.columns[name].type, ARRAY))
 
 
 def _unnest(table: Keyed, names: tuple[str, ...], first: int = 1) -> str:
@@ -81,11 +88,23 @@ def select_before(table: Keyed) -> str:
 
 @lru_cache(maxsize=256)
 def upsert_current(table_name: str, table: Keyed) -> str:
-    """Insert or replace current rows. One array per column of ``current_columns``."""
+    """Insert or replace current rows. One array per column of ``current_columns``; those of ``vectors`` as text.
+
+    Postgres has no array of arrays of unlike length, and ``unnest`` would take all levels apart.
+    """
     columns = current_columns(table)
+    whole = vectors(table)
+    types = column_types(table.current, columns)
+    arrays = ", ".join(
+        f"${at}::{'TEXT' if name in whole else kind}[]"
+        for at, (name, kind) in enumerate(zip(columns, types, strict=True), 1)
+    )
+    given = ", ".join(
+        f'"{name}"::{kind}' if name in whole else f'"{name}"' for name, kind in zip(columns, types, strict=True)
+    )
     replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
     return (
-        f"INSERT INTO {table_name} ({quoted(columns)}) SELECT * FROM {_unnest(table, columns)} "
+        f"INSERT INTO {table_name} ({quoted(columns)}) SELECT {given} FROM unnest({arrays}) AS x({quoted(columns)}) "
         f"ON CONFLICT ({quoted(table.keys)}) DO UPDATE SET {replaced}"
     )
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from indexer.datasets._values import (
+    bit,
     blob,
     boolean,
     document,
@@ -52,8 +54,18 @@ BYTES = Kind(raw, blob, blob)
 PRESENT = Kind(flag, nothing_inside, lambda _value: ())
 """An item whose value says nothing: that the key is there is all."""
 INTEGERS = Kind(integers, partial(vector, of=whole), partial(vector, of=integral))
-FLAGS = Kind(integers, partial(vector, of=lambda part: int(boolean(part))), partial(vector, of=lambda part: part == 1))
+FLAGS = Kind(integers, partial(vector, of=lambda part: int(boolean(part))), partial(vector, of=bit))
 """A vector of booleans, as 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item's rows stand, if the table's key is not the item's: a part of its own, or one made of another."""
+
+    row: Callable[[Key], Key]
+    """The item's key to the table's."""
+    storage: Callable[[Key], Key | None]
+    """The inverse; None: no row with this key tells of the item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,8 @@ class Field:
     """The inverse of ``read``, a parameter per column."""
     key: tuple[str, ...] = ()
     """The table's key columns in the order of the item's key, where that is another one."""
+    place: Place | None = None
+    """Instead of ``key``, where it takes more than another order. Such items may share a column: each row tells one."""
 
     def values(self, value: object | None) -> Columns:
         """The item's columns for a decoded value; all None if the key is absent."""
@@ -79,22 +93,34 @@ class Field:
         return None if all(part is None for part in parts) else self.write(*parts)
 
 
-def field(item: str, kind: Kind, name: str, comment: str, *, key: Sequence[str] = ()) -> Field:
+def field(
+    item: str, kind: Kind, name: str, comment: str, *, key: Sequence[str] = (), place: Place | None = None
+) -> Field:
     """An item (``Pallet.Item``) whose whole value is one column."""
     pallet, _, bare = item.partition(".")
     column = kind.declare(name, comment)
-    return Field(ItemRef(pallet, bare), (column,), lambda value: (kind.read(value),), kind.write, tuple(key))
+    return Field(ItemRef(pallet, bare), (column,), lambda value: (kind.read(value),), kind.write, tuple(key), place)
 
 
-def struct(item: str, members: Mapping[str, tuple[Kind, str]], *, key: Sequence[str] = (), optional: str = "") -> Field:
+def struct(
+    item: str,
+    members: Mapping[str, tuple[Kind, str]],
+    *,
+    key: Sequence[str] = (),
+    optional: str = "",
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> Field:
     """An item whose value is a struct: a column per member, named as the chain names it.
 
     Members that are not named here go to a column ``other``, so that nothing is lost when a runtime adds one.
-    ``optional`` names, separated by blanks, the members that are an Option.
+    ``optional`` names, separated by blanks, the members that are an Option. ``renamed`` gives the column
+    of a member, or of ``other``, where the chain's name does not do: two structs in a table, a word of SQL.
     """
     pallet, _, bare = item.partition(".")
-    columns = [kind.declare(name, comment) for name, (kind, comment) in members.items()]
-    columns.append(json("other", "Members that this version does not know, by name; normally NULL."))
+    columns = [kind.declare(renamed.get(name, name), comment) for name, (kind, comment) in members.items()]
+    columns.append(
+        json(renamed.get("other", "other"), "Members that this version does not know, by name; normally NULL.")
+    )
     options = frozenset(optional.split())
 
     def read(value: object) -> tuple[object, ...]:
@@ -136,8 +162,13 @@ def table(
     indexes: Sequence[Sequence[str]] = (),
 ) -> Maps:
     """Declare a keyed table of storage maps; ``keys`` are the parts of the storage key, in its order."""
-    columns = [column for one in fields for column in one.columns]
-    declared = keyed(name, history, keys=keys, values=columns, comment=comment, indexes=indexes)
+    columns: dict[str, AnyColumn] = {}
+    for one in fields:
+        for column in one.columns:
+            if one.place is None and column.name in columns:
+                raise ValueError(f"table {name} has two columns {column.name}")
+            columns.setdefault(column.name, column)
+    declared = keyed(name, history, keys=keys, values=[*columns.values()], comment=comment, indexes=indexes)
     for one in fields:
         if one.key and sorted(one.key) != sorted(declared.keys):
             raise ValueError(f"{one.item} has the key {one.key}, table {name} has {declared.keys}")
@@ -162,8 +193,10 @@ def of_tables(name: str, tables: Sequence[Maps]) -> Dataset:
                     raise located(change.item, error) from None
 
     def places(name: str, key: Key) -> Iterable[tuple[Source, Key]]:
-        """Every item of the table, under the row's key."""
-        return [(source, _to_storage(of, one, key)) for source, (of, one) in fields.items() if source.table == name]
+        """Every item of the table that a row with this key may tell of."""
+        for source, (of, one) in fields.items():
+            if source.table == name and (place := _to_storage(of, one, key)) is not None:
+                yield source, place
 
     def value(source: Source, row: Columns) -> object | None:
         """The item's value out of its columns."""
@@ -181,8 +214,12 @@ def of_tables(name: str, tables: Sequence[Maps]) -> Dataset:
 
 
 def _to_table(into: Keyed, one: Field, key: Key) -> Key:
+    if one.place is not None:
+        return one.place.row(key)
     return key if not one.key else tuple(key[one.key.index(name)] for name in into.keys)
 
 
-def _to_storage(of: Keyed, one: Field, key: Key) -> Key:
+def _to_storage(of: Keyed, one: Field, key: Key) -> Key | None:
+    if one.place is not None:
+        return one.place.storage(key)
     return key if not one.key else tuple(key[of.keys.index(name)] for name in one.key)

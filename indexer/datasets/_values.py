@@ -46,6 +46,14 @@ def boolean(value: object) -> bool:
     return value
 
 
+def bit(value: object) -> bool:
+    """Back from 0 or 1. Raises ``DecodeError`` for anything else: no boolean gives it."""
+    number = whole(value)
+    if number not in (0, 1):
+        raise DecodeError(f"expected 0 or 1, found {number}")
+    return number == 1
+
+
 def nothing_inside(value: object) -> bool:
     """True for ``()``: a value that says nothing but that its key is there."""
     if value != ():

@@ -12,6 +12,7 @@ from indexer.schema import KEYED, Keyed
 
 OTHER_VALUE = {
     "BIGINT": '"{0}" + 1',
+    "ARRAY": 'array_append("{0}", 1)',
     "INTEGER": '"{0}" + 1',
     "NUMERIC": '"{0}" + 1',
     "BOOLEAN": 'NOT "{0}"',

@@ -7,6 +7,7 @@ Each function takes a connection to a finished database and returns how many val
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from scalecodec.utils.ss58 import ss58_decode
@@ -152,6 +153,60 @@ async def plain_stakes_agree(connection: Connection, block: int, state: State) -
     found = {(public_key(row["hotkey"]), public_key(row["coldkey"])): row["alpha_rao"] for row in rows}
     assert found == expected, f"block {block}"
     return len(found)
+
+
+NEURON_LITE = (
+    "rank", "emission", "incentive", "consensus", "trust", "validator_trust", "dividends", "last_update",
+)  # fmt: skip
+"""The compact fields of NeuronInfoLite (specs 293 and 300) after the stake, in their order."""
+
+
+def neurons_lite(raw: bytes) -> list[dict[str, Any]]:
+    """``get_neurons_lite``: one neuron after the other, with the columns' names; what is not told is None."""
+    found = []
+    count, at = compact(raw, 0)
+    for _ in range(count):
+        one: dict[str, Any] = {"hotkey": raw[at : at + 32], "coldkey": raw[at + 32 : at + 64]}
+        one["uid"], at = compact(raw, at + 64)
+        one["netuid"], at = compact(raw, at)
+        one["active"], at = bool(raw[at]), at + 1
+        block, version, low, high, port, kind, protocol, *placeholders = struct.unpack_from("<QIQQHBBBB", raw, at)
+        one |= served("axon", block, version, low | high << 64, port, kind)
+        assert placeholders == [0, 0]
+        one["axon_protocol"], at = protocol if kind else None, at + 34
+        block, version, low, high, port, kind = struct.unpack_from("<QIQQHB", raw, at)
+        one |= served("prometheus", block, version, low | high << 64, port, kind)
+        stakes, at = compact(raw, at + 31)
+        assert stakes == 1
+        assert raw[at : at + 32] == one["coldkey"]
+        one["stake_alpha"], at = compact(raw, at + 32)
+        for name in NEURON_LITE:
+            one[name], at = compact(raw, at)
+        one["validator_permit"] = bool(raw[at])
+        one["pruning_score"], at = compact(raw, at + 1)
+        found.append(one)
+    assert at == len(raw)
+    return found
+
+
+def served(name: str, block: int, version: int, ip: int, port: int, kind: int) -> dict[str, Any]:
+    """An axon's or prometheus' columns; the runtime tells zeros where there is none."""
+    told = [ip_address(ip) if kind == 4 else IPv6Address(ip), port, version, block] if kind else [None] * 4
+    assert kind or not (block or version or ip or port)
+    return dict(zip((f"{name}_ip", f"{name}_port", f"{name}_version", f"{name}_block"), told, strict=True))
+
+
+async def neurons_agree(connection: Connection, block: int, netuid: int, answer: bytes) -> int:
+    """``neurons_at(block)`` has every neuron of the runtime's answer and no other, equal in every field."""
+    expected = neurons_lite(answer)
+    rows = await connection.fetch("select * from neurons_at($1, array[$2::integer]) order by uid", block, netuid)
+    found = [dict(row) for row in rows]
+    for row in found:
+        row["hotkey"] = public_key(row["hotkey"])
+        row["coldkey"] = bytes(32) if row["coldkey"] is None else public_key(row["coldkey"])
+        del row["registered_at"]  # the only column that the runtime does not tell here
+    assert found == expected, f"block {block}, netuid {netuid}"
+    return sum(map(len, found))
 
 
 async def author_agrees(connection: Connection, block: int, line: dict[str, Any], authorities: bytes) -> int:

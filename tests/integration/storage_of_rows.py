@@ -31,6 +31,11 @@ HISTORIES = {
     "subnet_pools": ("subnet_pool_history", ("netuid",)),
     "subnet_info": ("subnet_info_history", ("netuid",)),
     "stored_hyperparameters": ("stored_hyperparameter_history", ("netuid", "name")),
+    "identities": ("identity_history", ("coldkey",)),
+    "uids": ("uid_history", ("netuid", "uid")),
+    "registrations": ("registration_history", ("hotkey", "netuid")),
+    "neuron_vectors": ("neuron_vector_history", ("netuid", "mechanism", "name")),
+    "axons": ("axon_history", ("netuid", "hotkey")),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -193,6 +198,59 @@ def subnet_info(row: Row) -> Pairs:
             continue
         hashed = INFO_HASHERS.get(name, identity)(u16(row["netuid"]))
         yield prefix(f"SubtensorModule.{pascal(name)}") + hashed, INFO_VALUES.get(name, u(8))(value)
+
+
+def identities(row: Row) -> Pairs:
+    """IdentitiesV2; the tapes have none of the first layout."""
+    assert row["first_layout"] is None
+    fields = json.loads(row["identity"])
+    order = ("name", "url", "github_repo", "image", "discord", "description", "additional")
+    assert fields.keys() == set(order)
+    told = b"".join(text(json.dumps(fields[name])) for name in order)
+    yield prefix("SubtensorModule.IdentitiesV2") + blake(row["coldkey"]), told
+
+
+def uids(row: Row) -> Pairs:
+    """Keys, BlockAtRegistration."""
+    place = u16(row["netuid"]) + u16(row["uid"])
+    if row["hotkey"] is not None:
+        yield prefix("SubtensorModule.Keys") + place, row["hotkey"]
+    if row["registered_at"] is not None:
+        yield prefix("SubtensorModule.BlockAtRegistration") + place, u(8)(row["registered_at"])
+
+
+def registrations(row: Row) -> Pairs:
+    """Uids, IsNetworkMember: the same key parts in another order."""
+    hotkey, netuid = blake(row["hotkey"]), u16(row["netuid"])
+    if row["uid"] is not None:
+        yield prefix("SubtensorModule.Uids") + netuid + hotkey, u16(row["uid"])
+    if row["is_network_member"] is not None:
+        yield prefix("SubtensorModule.IsNetworkMember") + hotkey + netuid, u(1)(row["is_network_member"])
+
+
+VECTOR_BYTES = {"active": 1, "validator_permit": 1, "last_update": 8, "emission": 8}
+
+
+def neuron_vectors(row: Row) -> Pairs:
+    """The vectors: a compact length (few elements only) and the elements, under netuid + 4096 * mechanism."""
+    key = prefix(f"SubtensorModule.{pascal(row['name'])}") + u16(row["netuid"] + 4096 * row["mechanism"])
+    length, encode = len(row["elements"]), u(VECTOR_BYTES.get(row["name"], 2))
+    yield key, bytes([length << 2]) + b"".join(map(encode, row["elements"]))
+
+
+def axons(row: Row) -> Pairs:
+    """Axons, Prometheus; the tapes have no certificates."""
+    key = u16(row["netuid"]) + blake(row["hotkey"])
+    common = {"block": 8, "version": 4, "ip": 16, "port": 2, "ip_type": 1}
+    for item, name, sizes in (
+        ("Axons", "axon", {**common, "protocol": 1, "placeholder1": 1, "placeholder2": 1}),
+        ("Prometheus", "prometheus", common),
+    ):
+        if row[f"{name}_block"] is not None:
+            assert row[f"{name}_other"] is None
+            told = b"".join(u(width)(row[f"{name}_{part}"]) for part, width in sizes.items())
+            yield prefix(f"SubtensorModule.{item}") + key, told
+    assert row["certificate_public_key"] is None
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}

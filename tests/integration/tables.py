@@ -25,7 +25,8 @@ async def all_rows(dsn: str) -> Tables:
 async def _rows(connection: asyncpg.Connection[asyncpg.Record], table: str) -> list[tuple[object, ...]]:
     columns = [c.name for c in schema.metadata.tables[table].columns if c.name not in VOLATILE]
     names = ", ".join(f'"{name}"' for name in columns)
-    return [tuple(row) for row in await connection.fetch(f"SELECT {names} FROM {table} ORDER BY {names}")]
+    rows = await connection.fetch(f"SELECT {names} FROM {table} ORDER BY {names}")
+    return [tuple(tuple(part) if isinstance(part, list) else part for part in row) for row in rows]
 
 
 def assert_equal(found: Tables, wanted: Tables) -> None:

@@ -85,23 +85,53 @@ async def balances_agree(connection: asyncpg.Connection[Any], chain: Chain, numb
         assert tuple(int(one or 0) for one in told) == truth, (number, who.hex())
 
 
+async def neurons_agree(connection: asyncpg.Connection[Any], chain: Chain, number: int) -> int:
+    ledger = ledger_at(chain, number)
+    truth = []
+    for netuid in range(4):
+        emission, updates = ledger.get("Emission", netuid), ledger.get("LastUpdate", netuid)
+        for uid in range(ledger.get("SubnetworkN", netuid)):
+            hotkey = ledger.get("Keys", netuid, uid)
+            truth.append(
+                (
+                    netuid,
+                    uid,
+                    ss58_encode(hotkey),
+                    ss58_encode(ledger.get("Owner", hotkey)),
+                    ledger.get("BlockAtRegistration", netuid, uid),
+                    updates[uid],
+                    emission[uid] if uid < len(emission) else 0,
+                    ledger.get("TotalHotkeyAlpha", hotkey, netuid),
+                )
+            )
+    records = await connection.fetch(
+        "select netuid, uid, hotkey, coldkey, registered_at, last_update, emission, stake_alpha "
+        "from neurons_at($1) order by netuid, uid",
+        number,
+    )
+    assert [tuple(record) for record in records] == truth, number
+    return len(truth)
+
+
 async def pow_allowed(connection: asyncpg.Connection[Any], netuid: int, number: int) -> tuple[int, bool]:
     query = "select value, is_default from hyperparameters_at($1, $2) where name = 'network_pow_registration_allowed'"
     record = await connection.fetchrow(query, netuid, number)
     return int(record["value"]), record["is_default"]
 
 
-async def test_every_stake_and_balance_of_every_block_is_what_the_chain_says(database: str) -> None:
+async def test_every_stake_neuron_and_balance_of_every_block_is_what_the_chain_says(database: str) -> None:
     chain = simulated_chain(11, upgrade_at=UPGRADE_AT)
     chain.grow(LENGTH)
     chain.finalize(LENGTH)
     async with indexed(chain, database) as connection:
         assert await connection.fetchval("select count(*) from blocks where complete") == LENGTH + 1
-        compared = 0
+        compared = neurons = 0
         for number in range(LENGTH + 1):
             compared += await stakes_agree(connection, chain, number)
+            neurons += await neurons_agree(connection, chain, number)
             await balances_agree(connection, chain, number)
         assert compared > 3_000
+        assert neurons > 500
         untouched = [n for n in (1, 2, 3) if not ledger_at(chain, LENGTH).has("NetworkPowRegistrationAllowed", n)]
         assert untouched
         for netuid in untouched:

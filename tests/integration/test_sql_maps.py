@@ -7,9 +7,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+from made_blocks import block
 
 from indexer import datasets
-from indexer.model import BlockRef, BlockRows, Row
+from indexer.model import Row
 from indexer.scale import ss58_encode
 from indexer.store import open_store
 
@@ -21,31 +22,6 @@ ALICE, BOB, CAROL = (bytes([n]) * 32 for n in (1, 2, 3))
 
 def told(account: bytes, name: str | None) -> Row:
     return Row("identities", (account,), {"identity": None if name is None else {"name": name}})
-
-
-def block(number: int, *rows: Row) -> BlockRows:
-    own = Row(
-        "blocks",
-        (),
-        {
-            "hash": bytes([number]) * 32,
-            "parent_hash": bytes([number - 1]) * 32,
-            "spec_version": 1,
-            "extrinsic_count": 0,
-            "state_root": bytes(32),
-            "extrinsics_root": bytes(32),
-            "complete": True,
-        },
-    )
-    return BlockRows(
-        ref=BlockRef(number, bytes([number]) * 32),
-        parent_hash=bytes([number - 1]) * 32,
-        timestamp_ms=None,
-        finalized=True,
-        complete=True,
-        bootstrap=number == 1,
-        rows=(own, *rows),
-    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import oracle
 import pytest
-from by_hand import Hand, fullest
+from by_hand import Hand, fullest, kept
 from running import index
 from tape import answers
 
@@ -55,6 +55,25 @@ async def test_every_map_of_the_tape_of_spec_143_is_proven(database: str, realda
                 assert (name, hand.key) in {(one.table, one.key) for one in report.differences}
             await connection.close()
         assert len({(one.table, one.key) for one in report.differences}) == 4
+
+
+async def test_tables_that_the_recorded_chain_alone_fills_are_held_against_it_too(
+    database: str, realdata: Path
+) -> None:
+    tape, metadata = realdata / "tape/blocks.jsonl.gz", realdata / "metadata"
+    async with indexed(database, tape, metadata) as devnode, open_node([devnode.url]) as node:
+        connection = await asyncpg.connect(database)
+        for name in ("axons", "identities"):
+            row = await fullest(connection, KEYED[name])
+            assert row is not None
+            for column in KEYED[name].values:
+                if row[column] is not None:
+                    async with kept(connection):
+                        hand = Hand(connection, KEYED[name], row, "both")
+                        await hand.update(column)
+                        report = await verify(node, database, load())
+                        assert {(one.table, one.key) for one in report.differences} == {(name, hand.key)}, column
+        await connection.close()
 
 
 class Answering:
