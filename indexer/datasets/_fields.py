@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from indexer.datasets._values import (
     blob,
@@ -86,15 +87,42 @@ def field(item: str, kind: Kind, name: str, comment: str, *, key: Sequence[str] 
     return Field(ItemRef(pallet, bare), (column,), lambda value: (kind.read(value),), kind.write, tuple(key))
 
 
-def struct(item: str, members: Mapping[str, tuple[Kind, str]], *, key: Sequence[str] = (), optional: str = "") -> Field:
+def parts(item: str, names: Mapping[str, tuple[Kind, str]], *, key: Sequence[str] = ()) -> Field:
+    """An item whose value is a tuple: a column per part, in the order of the parts."""
+    pallet, _, bare = item.partition(".")
+    kinds = [kind for kind, _ in names.values()]
+
+    def read(value: object) -> tuple[object, ...]:
+        if not isinstance(value, tuple) or len(value) != len(kinds):
+            raise DecodeError(f"expected a tuple of {len(kinds)}, found {type(value).__name__}")
+        return tuple(kind.read(part) for kind, part in zip(kinds, value, strict=True))
+
+    def write(*stored: object) -> object:
+        return tuple(kind.write(part) for kind, part in zip(kinds, stored, strict=True))
+
+    columns = tuple(kind.declare(name, comment) for name, (kind, comment) in names.items())
+    return Field(ItemRef(pallet, bare), columns, read, write, tuple(key))
+
+
+def struct(
+    item: str,
+    members: Mapping[str, tuple[Kind, str]],
+    *,
+    key: Sequence[str] = (),
+    optional: str = "",
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> Field:
     """An item whose value is a struct: a column per member, named as the chain names it.
 
     Members that are not named here go to a column ``other``, so that nothing is lost when a runtime adds one.
-    ``optional`` names, separated by blanks, the members that are an Option.
+    ``optional`` names, separated by blanks, the members that are an Option. ``renamed`` gives the column
+    of a member, or of ``other``, where the chain's name does not do: two structs in a table, a word of SQL.
     """
     pallet, _, bare = item.partition(".")
-    columns = [kind.declare(name, comment) for name, (kind, comment) in members.items()]
-    columns.append(json("other", "Members that this version does not know, by name; normally NULL."))
+    columns = [kind.declare(renamed.get(name, name), comment) for name, (kind, comment) in members.items()]
+    columns.append(
+        json(renamed.get("other", "other"), "Members that this version does not know, by name; normally NULL.")
+    )
     options = frozenset(optional.split())
 
     def read(value: object) -> tuple[object, ...]:
