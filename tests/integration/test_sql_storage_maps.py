@@ -61,7 +61,11 @@ BLOCKS: list[list[Given]] = [
         ("SubtensorModule.StakingHotkeys", (ALICE,), [BOB]),
         ("SubtensorModule.OwnedHotkeys", (ALICE,), [BOB, CAROL]),
         ("Commitments.CommitmentOf", (7, ALICE), {"deposit": 5, "block": 1, "info": [{"Raw2": b"hi"}, SEALED]}),
-        ("Commitments.CommitmentOf", (7, BOB), {"deposit": 0, "block": 1, "info": ["None", {"Raw3": b"\xe2\x82\xac"}]}),
+        ("Commitments.CommitmentOf", (7, BOB), {
+            "deposit": 0, "block": 1,
+            "info": ["None", {"Raw1": b"\xe2"}, {"Raw2": b"\x82\xac"}],
+        }),
+        ("Commitments.RevealedCommitments", (7, BOB), [(b"\x0cold", 0)]),
         ("SubtensorModule.SubnetLeases", (1,), LEASE),
         ("SubtensorModule.SubnetLeaseShares", (1, ALICE), 1 << 62),
         ("Crowdloan.Crowdloans", (1,), CROWDLOAN),

@@ -85,6 +85,11 @@ LOCK = {"locked_mass": 5, "conviction": 3 << 63, "last_update": 8}
             {"delegates": [{"delegate": B, "proxy_type": "Staking", "delay": 3}], "deposit": 9},
         ),
         (
+            "Proxy.Proxies", (BOB,), ([{"delegate": ALICE, "proxy_type": "Any", "delay": 0, "later": b"x"}], 1),
+            "account_proxies", (BOB,),
+            {"delegates": [{"delegate": A, "proxy_type": "Any", "delay": 0, "later": "x"}], "deposit": 1},
+        ),
+        (
             "Proxy.Announcements", (BOB,), ([{"real": ALICE, "call_hash": b"\xff" * 32, "height": 3}], 0),
             "account_proxies", (BOB,),
             {
