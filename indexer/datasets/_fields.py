@@ -102,6 +102,23 @@ def field(
     return Field(ItemRef(pallet, bare), (column,), lambda value: (kind.read(value),), kind.write, tuple(key), place)
 
 
+def parts(item: str, names: Mapping[str, tuple[Kind, str]], *, key: Sequence[str] = ()) -> Field:
+    """An item whose value is a tuple: a column per part, in the order of the parts."""
+    pallet, _, bare = item.partition(".")
+    kinds = [kind for kind, _ in names.values()]
+
+    def read(value: object) -> tuple[object, ...]:
+        if not isinstance(value, tuple) or len(value) != len(kinds):
+            raise DecodeError(f"expected a tuple of {len(kinds)}, found {type(value).__name__}")
+        return tuple(kind.read(part) for kind, part in zip(kinds, value, strict=True))
+
+    def write(*stored: object) -> object:
+        return tuple(kind.write(part) for kind, part in zip(kinds, stored, strict=True))
+
+    columns = tuple(kind.declare(name, comment) for name, (kind, comment) in names.items())
+    return Field(ItemRef(pallet, bare), columns, read, write, tuple(key))
+
+
 def struct(
     item: str,
     members: Mapping[str, tuple[Kind, str]],

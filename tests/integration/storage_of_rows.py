@@ -36,6 +36,9 @@ HISTORIES = {
     "registrations": ("registration_history", ("hotkey", "netuid")),
     "neuron_vectors": ("neuron_vector_history", ("netuid", "mechanism", "name")),
     "axons": ("axon_history", ("netuid", "hotkey")),
+    "childkeys": ("childkey_history", ("netuid", "hotkey")),
+    "account_proxies": ("account_proxy_history", ("account",)),
+    "coldkey_hotkeys": ("coldkey_hotkey_history", ("coldkey",)),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -251,6 +254,64 @@ def axons(row: Row) -> Pairs:
             told = b"".join(u(width)(row[f"{name}_{part}"]) for part, width in sizes.items())
             yield prefix(f"SubtensorModule.{item}") + key, told
     assert row["certificate_public_key"] is None
+
+
+def counted(parts: list[bytes]) -> bytes:
+    """A vector (short ones only)."""
+    return bytes([len(parts) << 2]) + b"".join(parts)
+
+
+def accounts(value: str) -> bytes:
+    """A vector of accounts out of a JSON array of addresses."""
+    return counted([ss58(address) for address in json.loads(value)])
+
+
+def relations(value: str, other: str) -> bytes:
+    """Vec<(u64, AccountId)>."""
+    return counted([u(8)(one["proportion"]) + ss58(one[other]) for one in json.loads(value)])
+
+
+def ss58(address: str) -> bytes:
+    """The account of an address: base58 of a byte of prefix, the account and two bytes of checksum."""
+    number = 0
+    for letter in address:
+        number = number * 58 + "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".index(letter)
+    return number.to_bytes(35, "big")[1:33]
+
+
+def childkeys(row: Row) -> Pairs:
+    """ChildKeys, ParentKeys, PendingChildKeys, ChildkeyTake."""
+    hotkey, netuid = row["hotkey"], u16(row["netuid"])
+    if row["children"] is not None:
+        yield prefix("SubtensorModule.ChildKeys") + blake(hotkey) + netuid, relations(row["children"], "child")
+    if row["parents"] is not None:
+        yield prefix("SubtensorModule.ParentKeys") + blake(hotkey) + netuid, relations(row["parents"], "parent")
+    if row["cooldown_block"] is not None:
+        pending = relations(row["pending_children"], "child") + u(8)(row["cooldown_block"])
+        yield prefix("SubtensorModule.PendingChildKeys") + netuid + blake(hotkey), pending
+    if row["take"] is not None:
+        yield prefix("SubtensorModule.ChildkeyTake") + blake(hotkey) + netuid, u(2)(row["take"])
+
+
+PROXY_TYPES = {"Any": 0, "Owner": 1, "NonCritical": 2, "NonTransfer": 3, "Senate": 4, "NonFungible": 5}
+
+
+def account_proxies(row: Row) -> Pairs:
+    """Proxy.Proxies."""
+    assert row["announcements"] is None
+    proxies = [
+        ss58(one["delegate"]) + u(1)(PROXY_TYPES[one["proxy_type"]]) + u(4)(one["delay"])
+        for one in json.loads(row["delegates"])
+    ]
+    yield prefix("Proxy.Proxies") + twox(row["account"]), counted(proxies) + u(8)(row["deposit"])
+
+
+def coldkey_hotkeys(row: Row) -> Pairs:
+    """OwnedHotkeys, StakingHotkeys."""
+    if row["owned"] is not None:
+        yield prefix("SubtensorModule.OwnedHotkeys") + blake(row["coldkey"]), accounts(row["owned"])
+    if row["staking"] is not None:
+        yield prefix("SubtensorModule.StakingHotkeys") + blake(row["coldkey"]), accounts(row["staking"])
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}

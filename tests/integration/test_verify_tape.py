@@ -76,6 +76,30 @@ async def test_tables_that_the_recorded_chain_alone_fills_are_held_against_it_to
         await connection.close()
 
 
+async def test_lists_altered_by_hand_are_named(database: str, realdata: Path) -> None:
+    """Vectors that rows keep as JSON: children, proxies, hotkeys of a coldkey."""
+    async with indexed(database, realdata / "tape/blocks.jsonl.gz", realdata / "metadata") as devnode:
+        connection = await asyncpg.connect(database)
+        altered = set()
+        for name, path, value in (
+            ("childkeys", "{children,0,proportion}", "5"),
+            ("account_proxies", "{delegates,0,delay}", "5"),
+            ("coldkey_hotkeys", "{staking,0}", '"5EYCAe5jLQhn6ofDSwHx3AZmsZPVFHnKpstqap4vqwDWtp7s"'),
+        ):
+            column, _, inside = path.strip("{}").partition(",")
+            for table in (KEYED[name].current.name, KEYED[name].history.name):
+                changed = await connection.fetch(
+                    f"UPDATE {table} SET {column} = jsonb_set({column}, '{{{inside}}}', '{value}'), "
+                    f"block_number = block_number WHERE {column} != '[]' RETURNING {', '.join(KEYED[name].keys)}"
+                )
+                assert changed
+                altered |= {(name, tuple(record)) for record in changed}
+        await connection.close()
+        async with open_node([devnode.url]) as node:
+            found = {(one.table, one.key) for one in (await verify(node, database, load())).differences}
+        assert {one for one in found if one[0] != "accounts"} == altered
+
+
 class Answering:
     """``state_call`` as the recorded runtime answered it; what was not asked then is not known now."""
 

@@ -64,7 +64,7 @@ def test_every_default_of_every_real_runtime_goes_to_a_row_and_back(realdata: Pa
                 kind = runtime.item(item)
                 if kind is None or kind.optional:
                     continue
-                sizes = {32: bytes(range(32)), 2: 7}
+                sizes = {32: bytes(range(32)), 2: 7, 4: 7}
                 parts = tuple(sizes[len(runtime.encode_type(t, _any(runtime, t)))] for t in kind.key_types)
                 change = Change(item, parts, kind.default(), kind.default_raw)
                 found = []
