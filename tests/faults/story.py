@@ -81,9 +81,12 @@ class _Stage:
         """One step."""
         if step.pause_s is not None:
             await anyio.sleep(step.pause_s)
-        elif self.replaced:
+        elif self.replaced or (step.shock == "sigstop" and not self.begun.is_set()):
+            # Who is suspended must have begun, as nobody takes over before anything is committed; and who stands
+            # by must have taken over before the other one wakes.
             with anyio.fail_after(END_S):
                 await self.level()
+            self.begun.set()
             self.replaced = False
         else:
             with anyio.move_on_after(PATIENCE_S):
