@@ -149,12 +149,17 @@ class Life:
                 await anyio.sleep(0.2)
 
     async def census(self, no_more_than: Counter[str] | None = None) -> Census:
-        """Count once all is level and connected; again until no kind is over its number, or for ``SETTLING_S``."""
+        """Count once all is level and connected; again until no kind is over its number, or for ``SETTLING_S``.
+
+        Without numbers to hold against: until nothing is new. A node counts a connection before its client does.
+        """
         await self.level()
         await self.all_connected()
         taken = await self._count()
         with anyio.move_on_after(SETTLING_S):
-            while no_more_than is not None and taken.counts - no_more_than:
+            seen = no_more_than or Counter[str]()
+            while taken.counts - seen:
+                seen = seen if no_more_than else taken.counts
                 await anyio.sleep(0.5)
                 taken = await self._count()
         return taken
