@@ -1,0 +1,20 @@
+"""Addresses are decoded, and their checksum held, also where no table has met them."""
+
+from __future__ import annotations
+
+from migrations import sql
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    sql.run("0021_ss58")
+
+
+def downgrade() -> None:
+    """Refused: history is never taken down."""
+    raise NotImplementedError("there is no way down; restore a backup")
