@@ -63,8 +63,10 @@ class Node:
         self._pool.footing.version += 1
 
     def stand_on(self, anchor: BlockRef) -> None:
-        """A later block is final and committed: endpoints are held to it when next looked at."""
-        self._pool.footing.anchor = anchor
+        """A block is final and committed: if it is a later one, endpoints are held to it when next looked at."""
+        known = self._pool.footing.anchor
+        if known is None or anchor.number > known.number:  # a dataset that catches up tells of earlier ones
+            self._pool.footing.anchor = anchor
 
     def report_lie(self, endpoint: str, reason: str) -> None:
         """Leave an endpoint alone for long whose answer was found to be false."""

@@ -107,14 +107,15 @@ class Run:
     async def _check_chain(self) -> None:
         """Hold every endpoint to the chain of the settings or the database, and to the last final block."""
         expected = self._settings.genesis_hash
-        self._node.expect(expected or await self._store.genesis(), await self._last_final())
+        final = await self._last_final()
+        self._node.expect(expected or await self._store.genesis(), final)
         genesis = await self._node.block_hash(0)
         self.connected = True
         if genesis is None:
             raise NodeError(f"{self._node.endpoint} does not know block 0 yet")
         name, ss58_prefix = await self._node.chain()
         await self._store.adopt_chain(genesis, name, ss58_prefix)
-        self._node.expect(genesis, await self._last_final())
+        self._node.expect(genesis, final)
 
     async def _last_final(self) -> BlockRef | None:
         """The last committed block that is final; None before the first."""

@@ -129,3 +129,11 @@ async def test_a_block_above_the_finalized_head_is_not_final_though_the_best_cha
         assert await node.is_final(BlockRef(15, chain.at(15).hash)) is None
         assert await node.is_final(BlockRef(10, chain.at(10).hash)) is True
         assert await node.is_final(BlockRef(10, chain.at(9).hash)) is False
+
+
+async def test_a_dataset_that_catches_up_does_not_take_endpoints_back_to_an_earlier_final_block(chain: Chain) -> None:
+    chain.finalize(30)
+    async with DevNode(chain) as devnode, open_node([devnode.url]) as node:
+        for number in (20, 8):
+            node.stand_on(BlockRef(number, chain.at(number).hash))
+        assert node._pool.footing.anchor == BlockRef(20, chain.at(20).hash)
