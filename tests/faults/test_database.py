@@ -137,7 +137,8 @@ async def test_a_session_that_the_server_still_holds_does_not_lock_us_out(
             return await opened(through[0], **options)
 
         monkeypatch.setattr(session.asyncpg, "connect", connect)
-        async with watched(proxy.dsn, devnode.url, stop=LENGTH) as line:
+        # The commit's answer may be on its way when the proxy stalls: given up after a second, like any call here.
+        async with watched(proxy.dsn, devnode.url, stop=LENGTH, commit_timeout_s=1.0) as line:
             await wait_for_directly(opened, database, BEGUN)
             proxy.stall()
             through[0] = database
