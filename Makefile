@@ -11,7 +11,7 @@ ARGS :=
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
-	@echo "make test              run the tests; ARGS=... goes to pytest"
+	@echo "make test              run the tests, JOBS=3 at a time; ARGS=... goes to pytest instead"
 	@echo "make soak SEEDS=1-500  live through seeded fault stories; prints each seed that fails"
 	@echo "make endurance         live long with faults, and through a long finality stall; BLOCKS=20000 STALL=3000"
 	@echo "make lint              ruff, mypy and the import contract"
@@ -46,16 +46,12 @@ $(STAMP): requirements.lock pyproject.toml
 	@PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-# The stories of seeds wait most of their time, and each brings its own node and database: they run side by side.
+# The tests wait most of their time, for blocks, time-outs and Postgres: they run side by side, more than there are cores.
+# Each brings its own node and database, each worker its own server.
 STORIES := tests/faults/test_seeds.py
-JOBS := 2
+JOBS := 3
 test: setup
-ifeq ($(ARGS),)
-	$(VENV)/bin/pytest --ignore=$(STORIES)
-	$(VENV)/bin/pytest -n $(JOBS) $(STORIES)
-else
-	$(VENV)/bin/pytest $(ARGS)
-endif
+	$(VENV)/bin/pytest $(if $(ARGS),$(ARGS),-n $(JOBS) --dist worksteal)
 
 # Any range of seeds; the tests run the first 200. COLUMNS: the command that repeats a seed is not cut off.
 SEEDS := 1-200
