@@ -22,7 +22,7 @@ from indexer.devchain.server import DevNode
 from indexer.node import open_node
 from indexer.verify import verify
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 CI_SEEDS = range(1, 201)
 VERIFIED_EACH = 5
