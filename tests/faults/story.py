@@ -143,6 +143,8 @@ class _Stage:
 
 async def tell(plan: Plan, dsn: str, clock: Callable[[float], None]) -> Told:
     """Live through a plan while the indexer fills ``dsn``; ``clock`` moves the wall clock by so many seconds."""
+    # asyncpg leaves an exception to nobody if it is cancelled, or cut off, while it offers TLS.
+    dsn += "?sslmode=disable"
     chain = Chain(Branching(plan))
     chain.grow(plan.begun)
     chain.finalize(plan.begun_final)
@@ -154,9 +156,7 @@ async def tell(plan: Plan, dsn: str, clock: Callable[[float], None]) -> Told:
         proxy = None
         if any(step.outage in PROXIED for step in plan.steps):
             proxy = await stack.enter_async_context(Proxy(dsn))
-        # asyncpg leaves an exception to nobody if it is cancelled while it offers TLS, as a restart may do.
-        url = (proxy.dsn if proxy else dsn) + "?sslmode=disable"
-        settings = _settings(plan, urls) | {"database_url": url}
+        settings = _settings(plan, urls) | {"database_url": proxy.dsn if proxy else dsn}
         stage = _Stage(plan, chain, node, dsn, proxy, clock, begun)
         writer = await stack.enter_async_context(writing(settings, own_process=plan.writer == "process"))
         for at, step in enumerate(plan.steps):
