@@ -125,6 +125,13 @@ def database(_portal: BlockingPortal, postgres_url: str, _template: str) -> Iter
         yield url
 
 
+@pytest.fixture(scope="module")
+def shared_database(_portal: BlockingPortal, postgres_url: str, _template: str) -> Iterator[str]:
+    """A migrated database that the tests of one file share: filled once, then only read."""
+    with _new_database(_portal, postgres_url, _template) as url:
+        yield url
+
+
 @pytest.fixture
 def another_database(_portal: BlockingPortal, postgres_url: str, _template: str) -> Iterator[str]:
     """A second fresh, migrated database, to compare the first one with."""
