@@ -45,7 +45,8 @@ The path of the data, readable from the listing of this folder:
 * ``daemon``    process life: task groups, signals, restarts, health
 * ``embedded``  a supervised Postgres from a wheel
 * ``devchain``  a simulated chain that speaks the node's RPC
-* ``migrate``   the database's schema version
+* ``migrate``   the database's schema version, up and back
+* ``migration_plan`` what a migration would create, drop and lock, for about how long
 * ``schema_doc`` SCHEMA.md from the declarations
 * ``scaffold``  the migration of a new dataset, from its declaration
 * ``logs``      structured logs on stderr

@@ -140,10 +140,23 @@ def check(settings: config.Settings) -> None:
 
 @app.command()
 @with_settings(*DATABASE_OPTIONS)
-def migrate(settings: config.Settings) -> None:
+def migrate(
+    settings: config.Settings,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only print what would run, what it locks, about how long.")
+    ] = False,
+    to: Annotated[str | None, typer.Option(help="Revision to go to; `base` for none. Default: this version's.")] = None,
+    allow_downgrade: Annotated[
+        bool, typer.Option("--allow-downgrade", help="Go back to an older revision; what newer ones keep is lost.")
+    ] = False,
+) -> None:
     """Bring the database's tables, views and functions up to this version's. `run` does it by itself."""
-    revision = anyio.run(inspection.migrated, settings)
-    out.print(f"the database is at revision {revision}")
+    if plan:
+        for line in anyio.run(inspection.migration_planned, settings, to):
+            out.print(line, markup=False, soft_wrap=True)
+    else:
+        revision = anyio.run(partial(inspection.migrated, settings, to=to, allow_downgrade=allow_downgrade))
+        out.print(f"the database is at revision {revision}")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What a person asks of an indexer from beside it: status, check, rewind, psql.
 
 Reads through SQL what the daemon committed and asks a node what it is; only ``rewind`` and
-``migrated`` change anything, under the writer lock.
+``migrated`` change anything, under locks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import anyio
 import asyncpg
 from rich.table import Table
 
-from indexer import daemon, datasets, embedded, migrate, verify
+from indexer import daemon, datasets, embedded, migrate, migration_plan, verify
 from indexer.capture import EVENTS, item_prefix
 from indexer.config import Settings
 from indexer.errors import ConfigError, IndexerError, root_cause
@@ -222,11 +222,28 @@ async def _check_node(settings: Settings) -> list[Finding]:
         return found
 
 
-async def migrated(settings: Settings) -> str:
-    """Migrate the configured database; returns its revision."""
+async def migrated(settings: Settings, *, to: str | None = None, allow_downgrade: bool = False) -> str:
+    """Migrate the configured database; returns its revision. Raises ``ConfigError`` for a way back nobody allowed."""
     async with daemon.database(settings) as url:
-        await migrate.upgrade(url)
-        return migrate.expected()
+        steps, rows = await migrate.planned(url, to)
+        if steps and steps[0].is_downgrade:
+            if not allow_downgrade:
+                lost = migration_plan.lost(steps, rows)
+                raise ConfigError(
+                    f"revision {to} is older than the database's {steps[0].revision}: going back drops {len(lost)} "
+                    f"tables with about {sum(lost.values()):,} rows; --plan tells which, --allow-downgrade does it"
+                )
+            await migrate.downgrade(url, to or migration_plan.BASE)
+        else:
+            await migrate.upgrade(url, to)
+        return await migrate.current(url) or migration_plan.BASE
+
+
+async def migration_planned(settings: Settings, to: str | None = None) -> list[str]:
+    """What ``migrated`` would do, as lines."""
+    async with daemon.database(settings) as url:
+        steps, rows = await migrate.planned(url, to)
+        return list(migration_plan.described(steps, rows)) or ["nothing to do: the database is at that revision"]
 
 
 async def rewind(settings: Settings, block: int) -> str:

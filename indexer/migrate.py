@@ -7,28 +7,31 @@ It never touches a database that holds other things or that a newer version has 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import asyncpg
 from alembic import command
-from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from indexer import migration_plan
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
+from indexer.migration_plan import Step
 from indexer.redaction import foreign
 from indexer.session import CONNECT_TIMEOUT_S
 from indexer.sqlstate import FOREIGN, meaning
+from indexer.store import WRITER_LOCK
 
 CHECK_TIMEOUT_S = 15.0
 UPGRADE_TIMEOUT_S = 3600.0
 """Seconds for a migration, which may rewrite large tables, and for waiting until another instance has done it."""
+LOCK_PAUSE_S = 0.2
+"""Seconds between two tries to be the one that migrates."""
 MIGRATION_LOCK = 0x6274_7369_646D  # "btsidm": one migration at a time per database
 
 T = TypeVar("T")
@@ -39,14 +42,32 @@ def engine_for(dsn: str) -> AsyncEngine:
     return create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=NullPool)
 
 
-async def upgrade(dsn: str) -> None:
-    """Bring the database to the revision of this code, in one transaction; does nothing if it is there.
+async def upgrade(dsn: str, to: str | None = None) -> None:
+    """Bring the database up to a revision (None: that of this code); does nothing if it is there or beyond.
 
-    Raises ``ConfigError`` for a database that is not ours, is newer than this code, or does not let us in,
-    ``StoreError`` if it cannot be reached.
+    Each revision is one transaction; a broken upgrade goes on where it was. Raises ``ConfigError`` for a database
+    that is not ours, is newer than this code, or does not let us in, ``StoreError`` if it cannot be reached.
     """
-    if await _run(dsn, _checked_revision, CHECK_TIMEOUT_S) != expected():
-        await _run(dsn, _upgrade, UPGRADE_TIMEOUT_S)
+    wanted = migration_plan.target(to)
+    if _is_below(await current(dsn), wanted):
+        await _guarded(dsn, partial(_move, to=wanted), UPGRADE_TIMEOUT_S)
+
+
+async def downgrade(dsn: str, to: str) -> None:
+    """Take the database back to an older revision, ``base`` for none; what the newer ones keep is lost.
+
+    Raises as ``upgrade`` does, and ``ConfigError`` while an instance writes.
+    """
+    wanted = migration_plan.target(to)
+    await _guarded(dsn, partial(_move, to=wanted, back=True), UPGRADE_TIMEOUT_S)
+
+
+async def planned(dsn: str, to: str | None = None) -> tuple[list[Step], dict[str, int]]:
+    """What leads to a revision (None: that of this code), and the estimated rows of the tables it touches."""
+    wanted = migration_plan.target(to)
+    found = await asyncio.to_thread(migration_plan.steps, await current(dsn), wanted)
+    names = sorted(migration_plan.tables(found))
+    return found, await _run(dsn, partial(_sizes, names=names), CHECK_TIMEOUT_S)
 
 
 async def current(dsn: str) -> str | None:
@@ -56,9 +77,7 @@ async def current(dsn: str) -> str | None:
 
 def expected() -> str:
     """The revision this code needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return migration_plan.revisions()[-1]
 
 
 async def check(dsn: str) -> None:
@@ -71,19 +90,42 @@ async def check(dsn: str) -> None:
         )
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(files("migrations")))
-    return config
+def _is_below(revision: str | None, other: str | None) -> bool:
+    known = [None, *migration_plan.revisions()]
+    return known.index(revision) < known.index(other)
 
 
-def _upgrade(connection: Connection) -> None:
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-    if _checked_revision(connection) == expected():
-        return
-    config = _config()
+async def _move(connection: AsyncConnection, *, to: str | None, back: bool = False) -> None:
+    """Alone, and each revision in a transaction of its own."""
+    # Tries, not a wait: whoever waits in a statement holds a snapshot, for which concurrent index builds wait.
+    while not await connection.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK}):
+        await connection.commit()
+        await asyncio.sleep(LOCK_PAUSE_S)
+    if back and not await connection.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": WRITER_LOCK}):
+        raise ConfigError("an instance writes to this database: stop it before its tables are taken away")
+    revision = await connection.run_sync(_checked_revision)
+    await connection.execute(text("set statement_timeout = 0"))
+    await connection.commit()
+    if _is_below(to, revision) if back else _is_below(revision, to):
+        await connection.run_sync(_alembic, to or migration_plan.BASE, back)
+        await connection.commit()
+
+
+def _alembic(connection: Connection, to: str, back: bool) -> None:
+    config = migration_plan.config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    (command.downgrade if back else command.upgrade)(config, to)
+
+
+def _sizes(connection: Connection, names: list[str]) -> dict[str, int]:
+    """Rows of those of the tables that exist, as the planner guesses them; counted where it never looked."""
+    found = {}
+    query = text("select reltuples::bigint from pg_class where oid = to_regclass(:name) and relkind in ('r', 'p')")
+    for name in names:
+        rows = connection.scalar(query, {"name": name})
+        if rows is not None:
+            found[name] = rows if rows >= 0 else connection.scalar(text(f'select count(*) from "{name}"')) or 0
+    return found
 
 
 def _checked_revision(connection: Connection) -> str | None:
@@ -96,8 +138,7 @@ def _checked_revision(connection: Connection) -> str | None:
                 "give the indexer a database of its own"
             )
         return None
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision not in known:
+    if revision not in migration_plan.revisions():
         raise ConfigError(
             f"the database has schema revision {revision}, which this version does not know: "
             "it was migrated by a newer version, or by another program"
@@ -107,6 +148,17 @@ def _checked_revision(connection: Connection) -> str | None:
 
 async def _run(dsn: str, work: Callable[[Connection], T], timeout_s: float) -> T:
     """Run ``work`` in one transaction; a server that hangs longer loses the connection."""
+
+    async def in_transaction(connection: AsyncConnection) -> T:
+        found = await connection.run_sync(work)
+        await connection.commit()
+        return found
+
+    return await _guarded(dsn, in_transaction, timeout_s)
+
+
+async def _guarded(dsn: str, work: Callable[[AsyncConnection], Awaitable[T]], timeout_s: float) -> T:
+    """Run ``work`` on a connection of its own, which it loses if it takes longer; errors become ours."""
     opened: list[asyncpg.Connection[asyncpg.Record]] = []
 
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
@@ -122,8 +174,8 @@ async def _run(dsn: str, work: Callable[[Connection], T], timeout_s: float) -> T
     # No cancellation: SQLAlchemy would leave a task behind that waits for the server.
     timer = asyncio.get_running_loop().call_later(timeout_s, give_up)
     try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(work)
+        async with engine.connect() as connection:
+            return await work(connection)
     except (*FOREIGN, ValueError, DBAPIError) as error:
         raise _mapped(error, dsn) from error
     finally:

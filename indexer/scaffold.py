@@ -49,14 +49,16 @@ def revision(dataset: Dataset, after: int) -> str:
     """The revision that follows number ``after``: creates every table, then runs the SQL file of the same name."""
     name = f"{after + 1:04d}_{dataset.name}"
     created = "".join(_create(table) for table in _keyed(dataset))
+    dropped = ", ".join(f'"{table.current.name}", "{table.history.name}"' for table in _keyed(dataset))
     return (
         f'"""The dataset {dataset.name}."""\n\n'
         "from __future__ import annotations\n\nfrom migrations import sql, tables\n\n"
         f'revision = "{after + 1:04d}"\ndown_revision = "{after:04d}"\nbranch_labels = None\ndepends_on = None\n\n\n'
         'def upgrade() -> None:\n    """Create the tables, then run the SQL file of the same name."""\n'
         f'{created}    sql.run("{name}")\n\n\n'
-        'def downgrade() -> None:\n    """Refused: history is never taken down."""\n'
-        '    raise NotImplementedError("there is no way down; restore a backup")\n'
+        'def downgrade() -> None:\n'
+        '    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""\n'
+        f'    sql.undo("{name}")\n    tables.forget("{dataset.name}")\n    tables.drop({dropped})\n'
     )
 
 

@@ -69,7 +69,7 @@ _FUNCTION = re.compile(r"create function (\w+)\((.*?)\)\s*(returns .*?|)\s*langu
 def _statements() -> Iterator[str]:
     for script in sql.scripts():
         for statement in sql.statements(script):
-            yield re.sub(r"^(--[^\n]*\n\s*)+", "", statement)
+            yield sql.bare(statement)
 
 
 def _comments() -> list[_Comment]:

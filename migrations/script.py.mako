@@ -17,4 +17,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("history is never taken down; restore a backup")
+    """Say here what is lost."""
+    ${downgrades if downgrades else "pass"}

@@ -68,6 +68,19 @@ def index_removed(history: str) -> None:
     op.create_index(f"{history}_removed_idx", history, ["block_number"], postgresql_where=sa.text('NOT "exists"'))
 
 
+def drop(*names: str) -> None:
+    """Drop tables with their rows and indexes; what still depends on one is an error."""
+    for name in names:
+        op.drop_table(name)
+
+
+def forget(dataset: str) -> None:
+    """What a downgrade owes a dataset whose tables it drops: no cursor may say that blocks are indexed that are not."""
+    for table in ("cursors", "coverage", "holes"):
+        delete = f"delete from {table} where dataset = '{dataset}'"
+        op.execute(f"do $$ begin if to_regclass('{table}') is not null then {delete}; end if; end $$")
+
+
 def _columns(columns: Columns, *, primary_key: bool = False) -> list[sa.Column[Any]]:
     return [
         sa.Column(name, kind, primary_key=primary_key, nullable=not primary_key, autoincrement=False, comment=text)

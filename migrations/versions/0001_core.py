@@ -80,5 +80,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop everything that is left: the accounts, runtimes, cursors and the chain's name are lost."""
+    sql.undo("0001_core")
+    tables.drop("accounts", "runtimes", "chain", "cursors", "coverage")

@@ -52,5 +52,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0003_balances")
+    tables.forget("balances")
+    tables.drop("balances", "balance_history", "issuance", "issuance_history")

@@ -48,5 +48,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0005_hyperparameters")
+    tables.forget("hyperparameters")
+    tables.drop(
+        "stored_hyperparameters",
+        "stored_hyperparameter_history",
+        "hyperparameter_defaults",
+        "hyperparameter_default_history",
+    )

@@ -88,5 +88,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0006_stake")
+    tables.forget("stake")
+    tables.drop(
+        "stake_shares",
+        "stake_shares_history",
+        "hotkey_pools",
+        "hotkey_pools_history",
+        "delegates",
+        "delegate_history",
+        "coldkey_stakes",
+        "coldkey_stake_history",
+    )

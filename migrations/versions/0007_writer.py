@@ -43,5 +43,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the table and the column: who wrote what is forgotten, and nothing keeps two writers apart."""
+    op.drop_column("cursors", "writer_token")
+    tables.drop("writer")

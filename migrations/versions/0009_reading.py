@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alembic import op
+
 from migrations import sql, tables
 
 revision = "0009"
@@ -30,5 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the function and the indexes; no data is lost."""
+    sql.undo("0009_reading")
+    for history in HISTORIES:
+        op.drop_index(f"{history}_removed_idx", history)

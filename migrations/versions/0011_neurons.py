@@ -89,5 +89,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0011_neurons")
+    tables.forget("neurons")
+    tables.drop(
+        "uids",
+        "uid_history",
+        "registrations",
+        "registration_history",
+        "neuron_vectors",
+        "neuron_vector_history",
+        "axons",
+        "axon_history",
+    )

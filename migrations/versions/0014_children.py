@@ -58,5 +58,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0014_children")
+    tables.forget("children")
+    tables.drop("childkeys", "childkey_history", "childkey_suspensions", "childkey_suspension_history")

@@ -168,5 +168,26 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0015_keys")
+    tables.forget("keys")
+    tables.drop(
+        "account_proxies",
+        "account_proxy_history",
+        "multisigs",
+        "multisig_history",
+        "coldkey_swaps",
+        "coldkey_swap_history",
+        "hotkey_successors",
+        "hotkey_successor_history",
+        "coldkey_successors",
+        "coldkey_successor_history",
+        "account_flags",
+        "account_flag_history",
+        "evm_associations",
+        "evm_association_history",
+        "auto_stake",
+        "auto_stake_history",
+        "coldkey_hotkeys",
+        "coldkey_hotkey_history",
+    )

@@ -50,5 +50,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0016_commitments")
+    tables.forget("commitments")
+    tables.drop("commitment_records", "commitment_history")

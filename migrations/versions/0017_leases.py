@@ -97,5 +97,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0017_leases")
+    tables.forget("leases")
+    tables.drop(
+        "leases",
+        "lease_history",
+        "lease_shares",
+        "lease_share_history",
+        "crowdloans",
+        "crowdloan_history",
+        "crowdloan_contributions",
+        "crowdloan_contribution_history",
+    )

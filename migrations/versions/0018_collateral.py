@@ -50,5 +50,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0018_collateral")
+    tables.forget("collateral")
+    tables.drop(
+        "miner_collateral",
+        "miner_collateral_history",
+        "coldkey_collateral",
+        "coldkey_collateral_history",
+    )

@@ -87,5 +87,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0019_locks")
+    tables.forget("locks")
+    tables.drop(
+        "lock_records",
+        "lock_history",
+        "hotkey_locks",
+        "hotkey_lock_history",
+        "owner_locks",
+        "owner_lock_history",
+        "lock_modes",
+        "lock_mode_history",
+    )

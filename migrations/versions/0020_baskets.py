@@ -73,5 +73,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused: history is never taken down."""
-    raise NotImplementedError("there is no way down; restore a backup")
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    sql.undo("0020_baskets")
+    tables.forget("baskets")
+    tables.drop(
+        "basket_funds",
+        "basket_fund_history",
+        "basket_claims",
+        "basket_claim_history",
+        "basket_slots",
+        "basket_slot_history",
+    )

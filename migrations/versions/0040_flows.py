@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from alembic import op
-
 from migrations import sql
 
 revision = "0040"
@@ -18,7 +16,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the functions; no data is lost."""
-    op.execute("drop function alpha_per_share(integer, text, bigint)")
-    op.execute("drop function stake_flows(bigint, bigint, text[], text[], integer[])")
-    op.execute("drop function block_at(timestamptz)")
+    """Take back what the SQL file did; no data is lost."""
+    sql.undo("0040_flows")
