@@ -56,7 +56,7 @@ def revision(dataset: Dataset, after: int) -> str:
         f'revision = "{after + 1:04d}"\ndown_revision = "{after:04d}"\nbranch_labels = None\ndepends_on = None\n\n\n'
         'def upgrade() -> None:\n    """Create the tables, then run the SQL file of the same name."""\n'
         f'{created}    sql.run("{name}")\n\n\n'
-        'def downgrade() -> None:\n'
+        "def downgrade() -> None:\n"
         '    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""\n'
         f'    sql.undo("{name}")\n    tables.forget("{dataset.name}")\n    tables.drop({dropped})\n'
     )
