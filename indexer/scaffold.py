@@ -57,7 +57,7 @@ def revision(dataset: Dataset, after: int) -> str:
         'def upgrade() -> None:\n    """Create the tables, then run the SQL file of the same name."""\n'
         f'{created}    sql.run("{name}")\n\n\n'
         "def downgrade() -> None:\n"
-        '    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""\n'
+        '    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""\n'
         f'    sql.undo("{name}")\n    tables.forget("{dataset.name}")\n    tables.drop({dropped})\n'
     )
 

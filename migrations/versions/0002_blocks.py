@@ -36,7 +36,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""
     sql.undo("0002_blocks")
     tables.forget("blocks")
     tables.drop("blocks")

@@ -131,7 +131,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""
     sql.undo("0004_subnets")
     tables.forget("subnets")
     tables.drop("subnet_pools", "subnet_pool_history", "subnet_info", "subnet_info_history")

@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""
     sql.undo("0010_identities")
     tables.forget("identities")
     tables.drop("identities", "identity_history")

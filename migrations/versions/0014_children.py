@@ -58,7 +58,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""
     sql.undo("0014_children")
     tables.forget("children")
     tables.drop("childkeys", "childkey_history", "childkey_suspensions", "childkey_suspension_history")

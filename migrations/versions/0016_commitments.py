@@ -50,7 +50,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""
     sql.undo("0016_commitments")
     tables.forget("commitments")
     tables.drop("commitment_records", "commitment_history")

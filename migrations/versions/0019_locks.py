@@ -87,7 +87,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables and what the cursors say of the dataset: its history is lost, and is indexed again."""
+    """Drop the tables and what the cursors say of the dataset: its history is lost, and indexed again."""
     sql.undo("0019_locks")
     tables.forget("locks")
     tables.drop(
