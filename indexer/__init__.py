@@ -47,7 +47,9 @@ The path of the data, readable from the listing of this folder:
 * ``devchain``  a simulated chain that speaks the node's RPC
 * ``migrate``   the database's schema version, up and back
 * ``migration_plan`` what a migration would create, drop and lock, for about how long
-* ``schema_doc`` SCHEMA.md from the declarations
+* ``schema_facts`` what the declarations and the SQL files say of the schema
+* ``schema_doc`` migrations/SCHEMA.md from it
+* ``schema_diagram`` DBML and Mermaid from it
 * ``scaffold``  the migration of a new dataset, from its declaration
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain

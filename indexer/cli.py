@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -48,6 +49,14 @@ def _hidden() -> Iterator[None]:
     except UsageError as error:
         vars(error)["message"] = hide(str(vars(error)["message"]))
         raise
+
+
+class SchemaFormat(StrEnum):
+    """What ``indexer schema`` can print."""
+
+    MARKDOWN = "markdown"
+    DBML = "dbml"
+    MERMAID = "mermaid"
 
 
 app = typer.Typer(
@@ -207,11 +216,20 @@ def verify(
 
 
 @app.command()
-def schema() -> None:
-    """Print the documentation of every table, view and function (SCHEMA.md)."""
-    from indexer import schema_doc
+def schema(
+    form: Annotated[SchemaFormat, typer.Option("--format", help="Document, or a diagram of the tables.")] = (
+        SchemaFormat.MARKDOWN
+    ),
+) -> None:
+    """Print the documentation of every table, view, function and index; needs no database."""
+    from indexer import schema_diagram, schema_doc
 
-    sys.stdout.write(schema_doc.as_markdown())
+    written = {
+        SchemaFormat.MARKDOWN: schema_doc.as_markdown,
+        SchemaFormat.DBML: schema_diagram.as_dbml,
+        SchemaFormat.MERMAID: schema_diagram.as_mermaid,
+    }
+    sys.stdout.write(written[form]())
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

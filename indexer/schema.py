@@ -3,7 +3,7 @@
 A keyed table is declared once, here or in a dataset's file, and two SQLAlchemy tables come of it:
 ``X`` (the current row per key) and ``X_history`` (one row per change, append-only). From the same
 declaration come the COPY column lists, the upkeep of current rows, the rewind statements and
-SCHEMA.md. This module never touches a database.
+migrations/SCHEMA.md. This module never touches a database.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def account(name: str, comment: str, *, nullable: bool = False) -> Column[bytes]
 
 def rao(name: str, comment: str) -> Column[int]:
     """An amount in rao (1 TAO or alpha = 1e9 rao); u64 on chain, fits bigint."""
-    return Column(name, BigInteger, nullable=True, comment=comment)
+    return Column(name, BigInteger, nullable=True, comment=comment, info={"unit": "rao"})
 
 
 def integer(name: str, comment: str, *, nullable: bool = True) -> Column[int]:

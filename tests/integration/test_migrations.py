@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from indexer import datasets, migrate, schema
+from indexer import datasets, migrate, schema, schema_facts
 from indexer.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +59,31 @@ async def test_everything_in_the_schema_has_a_comment(database: str) -> None:
     )
     await connection.close()
     assert [record["name"] for record in bare] == []
+
+
+async def test_the_documentation_tells_of_all_that_is_in_a_migrated_database(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    columns = await connection.fetch(
+        """
+        select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull
+        from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'alembic_version'
+        """
+    )
+    views = await connection.fetch("select viewname from pg_views where schemaname = 'public'")
+    functions = await connection.fetch("select proname from pg_proc where pronamespace = 'public'::regnamespace")
+    indexes = await connection.fetch(
+        "select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid "
+        "where c.relnamespace = 'public'::regnamespace and not i.indisunique"
+    )
+    await connection.close()
+    tables = schema_facts.tables()
+    told = {(t.name, c.name): (c.type.replace("timestamptz", "timestamp with time zone"), not c.is_nullable)
+            for t in tables for c in t.columns}  # fmt: skip
+    assert told == {(row["relname"], row["attname"]): (row["type"], row["attnotnull"]) for row in columns}
+    assert {view.name for view in schema_facts.views()} == {row["viewname"] for row in views}
+    assert {function.name for function in schema_facts.functions()} == {row["proname"] for row in functions}
+    assert {index.name for table in tables for index in table.indexes} == {row["relname"] for row in indexes}
 
 
 async def test_a_second_upgrade_changes_nothing(database: str) -> None:
