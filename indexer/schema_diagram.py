@@ -43,7 +43,8 @@ def _dbml_table(table: TableFact) -> Iterator[str]:
             yield f"    ({', '.join(table.keys)}) [pk]"
         for index in table.indexes:
             where = f", note: {_dbml_text(f'where {index.condition}')}" if index.condition else ""
-            yield f"    ({', '.join(index.columns)}) [name: '{index.name}'{where}]"
+            unique = "unique, " if index.is_unique else ""
+            yield f"    ({', '.join(index.columns)}) [{unique}name: '{index.name}'{where}]"
         yield "  }"
     yield f"  Note: {_dbml_text(table.comment)}"
     yield "}\n"

@@ -83,7 +83,7 @@ def _tables(tables: Sequence[TableFact], group: str) -> Iterator[str]:
 
 def _index(index: IndexFact) -> str:
     where = f" where {index.condition}" if index.condition else ""
-    return f"`{index.name}` ({', '.join(index.columns)}{where})"
+    return f"`{index.name}` ({', '.join(index.columns)}{where}){' unique' if index.is_unique else ''}"
 
 
 def _names(columns: Sequence[str]) -> str:

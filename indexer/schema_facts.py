@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 
 from indexer import schema
@@ -47,8 +47,9 @@ class IndexFact:
 
     name: str
     columns: tuple[str, ...]
-    condition: str
+    condition: str = ""
     """Rows it holds, as SQL; empty: all."""
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,10 @@ def _table(
         condition = index.dialect_options["postgresql"]["where"]
         names = tuple(column.name for column in index.columns)
         indexes.append(IndexFact(str(index.name), names, "" if condition is None else str(condition)))
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            names = tuple(column.name for column in constraint.columns)
+            indexes.append(IndexFact(f"{table.name}_{'_'.join(names)}_key", names, is_unique=True))
     columns = tuple(_column(table, column, items.get((table.name, column.name), [])) for column in table.columns)
     return TableFact(table.name, table.comment or "", columns, tuple(indexes), group, history, is_history)
 

@@ -74,7 +74,7 @@ async def test_the_documentation_tells_of_all_that_is_in_a_migrated_database(dat
     functions = await connection.fetch("select proname from pg_proc where pronamespace = 'public'::regnamespace")
     indexes = await connection.fetch(
         "select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid "
-        "where c.relnamespace = 'public'::regnamespace and not i.indisunique"
+        "where c.relnamespace = 'public'::regnamespace and not i.indisprimary"
     )
     await connection.close()
     tables = schema_facts.tables()

@@ -102,7 +102,7 @@ DBML_LINE = re.compile(
             rf'  "\w+" (?:\w+|"\w+\[\]") \[(?:pk, )?(?:not null, )?note: {TEXT}(?:, ref: > \w+\.\w+)?\]',
             r"  indexes \{",
             r"    \(\w+(?:, \w+)*\) \[pk\]",
-            rf"    \(\w+(?:, \w+)*\) \[name: '\w+'(?:, note: {TEXT})?\]",
+            rf"    \(\w+(?:, \w+)*\) \[(?:unique, )?name: '\w+'(?:, note: {TEXT})?\]",
             r"  \w+",
             r"  \}",
             rf"  Note: {TEXT}",
