@@ -65,7 +65,7 @@ async def downgrade(dsn: str, to: str) -> None:
 async def planned(dsn: str, to: str | None = None) -> tuple[list[Step], dict[str, int]]:
     """What leads to a revision (None: that of this code), and the estimated rows of the tables it touches."""
     wanted = migration_plan.target(to)
-    found = await asyncio.to_thread(migration_plan.steps, await current(dsn), wanted)
+    found = migration_plan.steps(await current(dsn), wanted)
     names = sorted(migration_plan.tables(found))
     return found, await _run(dsn, partial(_sizes, names=names), CHECK_TIMEOUT_S)
 

@@ -28,10 +28,10 @@ def run(connection: Connection) -> None:
 
 
 def write_down() -> None:
-    """Write the statements of the migrations asked for into the buffer given as ``output``."""
+    """Write the statements of the migrations asked for into the buffer given as ``output``, or to stdout."""
     context.configure(
         dialect_name="postgresql",
-        output_buffer=context.config.attributes["output"],
+        output_buffer=context.config.attributes.get("output"),
         literal_binds=True,
         transaction_per_migration=True,
     )

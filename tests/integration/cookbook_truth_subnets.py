@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
 from cookbook_truth import GINA, H1, Rows, answers, percent
 from recorded_state import LAST, RecordedStates, address, rounded, tao
-from tape import blake, identity
+from tape import blake, identity, twox
 
 REVIEWED = {
-    "Hyperparameters that differ from the default",
     "May I trust an answer?",
 }
-"""Questions whose answer was read by hand: against the 16 changes and the subnet's registration that the recording
-tells of (HYPERPARAMS.tsv for defaults), and against what the loader says of its blocks."""
+"""Questions whose answer was read by hand: the loader says of all blocks that they are complete."""
 
 WRITTEN = {
     "kappa": ("Kappa", 32767), "rho": ("Rho", 10), "min_burn": ("MinBurn", 500_000),
@@ -63,6 +63,24 @@ def _(chain: RecordedStates) -> Rows:
         by = "written" if block <= 84 else "runtime upgrade"
         found += [(block, name, was[name], now[name], by) for name in sorted(now) if was[name] != now[name]]
     return found
+
+
+@answers("Hyperparameters that were set, not left at their default")
+def _(chain: RecordedStates) -> Rows:
+    """By the list of HYPERPARAMS.tsv: those with a key in the state."""
+    found: Rows = []
+    hashers = {"Identity(NetUid)": identity, "Blake2_128Concat(NetUid)": blake, "Twox64Concat(NetUid)": twox}
+    with (chain.file.parents[2] / "HYPERPARAMS.tsv").open(encoding="utf-8") as lines:
+        for line in csv.DictReader(lines, delimiter="\t"):
+            hasher = hashers.get(line["key"])
+            stored = hasher and chain.raw(80, f"{line['pallet']}.{line['storage_item']}", hasher(b"\x02\x00"))
+            if stored:
+                value = str(int.from_bytes(stored, "little")) if len(stored) <= 8 else json.dumps(address(stored))
+                if line["value_type"] == "bool":
+                    value = json.dumps(stored == b"\x01")
+                snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", line["storage_item"]).lower()
+                found.append((line["api_name"] or snake, value))
+    return sorted(found)
 
 
 @answers("What differs in the configuration of all subnets between two blocks")

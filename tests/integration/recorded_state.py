@@ -52,6 +52,7 @@ class RecordedStates:
     """The state after each block of a tape of specs 293 and 300."""
 
     def __init__(self, file: Path) -> None:
+        self.file = file
         self.lines = []
         self._states: list[State] = []
         for recorded in blocks(file):
