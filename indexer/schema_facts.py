@@ -206,13 +206,12 @@ def _column(table: Table, column: Column[object], items: list[str]) -> ColumnFac
     is_number = kind in ("bigint", "integer", "numeric", "bigint[]")
     is_account = bool(column.info.get("account")) or (table.name, column.name) == ("accounts", "account")
     told = "account" if is_account else unit(column.name, meaning, column.info.get("unit", "")) if is_number else ""
-    named = [item for item in items if re.match(rf"{item.rpartition('.')[2]}\b", meaning)]
     return ColumnFact(
         column.name,
         kind,
         told,
         meaning,
-        () if column.primary_key else tuple(named or items),
+        () if column.primary_key else tuple(items),
         column.primary_key,
         bool(column.nullable),
         is_account,

@@ -127,11 +127,14 @@ async def test_an_upgrade_waits_for_whoever_migrates(empty_database: str) -> Non
     other = await asyncpg.connect(empty_database)
     await other.execute(f"select pg_advisory_lock({migrate.MIGRATION_LOCK})")
     waiting = asyncio.create_task(migrate.upgrade(empty_database))
-    tries = "select count(*) from pg_stat_activity where query like '%pg_try_advisory%' and pid <> pg_backend_pid()"
-    for _ in range(3000):
-        if await other.fetchval(f"{tries} and datname = current_database()"):
-            break
-        await asyncio.sleep(0.01)
+    tries: set[object] = set()
+    query = (
+        "select query_start from pg_stat_activity where datname = current_database() "
+        "and query like '%pg_try_advisory%' and pid <> pg_backend_pid()"
+    )
+    while len(tries) < 3 and not waiting.done():  # one that does not wait tries once
+        tries |= {row["query_start"] for row in await other.fetch(query)}
+    assert len(tries) == 3
     assert await other.fetchval("select to_regclass('accounts')") is None
     await other.close()
     await waiting
