@@ -1,0 +1,180 @@
+"""Transfers and stake events in SQL, held against what another decoder reads in the recorded chains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from loader import load_tape
+from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
+from scalecodec.type_registry import load_type_registry_preset
+from tape import blocks, prefix
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realdata]
+
+ALICE, BOB = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
+TAPES = {
+    "blocks.jsonl.gz": {293: "spec293.v15", 300: "spec300.v15"},
+    "blocks_spec143.jsonl.gz": {143: "spec143.v14"},
+}
+
+
+@pytest.fixture
+async def tape(database: str, realdata: Path, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """A connection to a database that holds a tape; of specs 293 and 300 if no other is named."""
+    name = getattr(request, "param", "blocks.jsonl.gz")
+    metadata = {spec: realdata / f"metadata/{file}.scale" for spec, file in TAPES[name].items()}
+    await load_tape(database, realdata / "tape" / name, metadata)
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()
+
+
+class AnotherDecoder:
+    """scalecodec on the V14 metadata of a runtime: the events of a block as it tells them."""
+
+    def __init__(self, metadata: Path) -> None:
+        self._types = RuntimeConfigurationObject(ss58_format=42)
+        self._types.update_type_registry(load_type_registry_preset("core"))
+        self._metadata = self._types.create_scale_object("MetadataVersioned", ScaleBytes(metadata.read_bytes()))
+        self._metadata.decode()
+        self._types.add_portable_registry(self._metadata)
+        (system,) = [pallet for pallet in self._metadata.pallets if pallet.value["name"] == "System"]
+        (events,) = [entry for entry in system.storage if entry.value["name"] == "Events"]
+        self._events = events.get_value_type_string()
+
+    def events(self, raw: bytes) -> list[dict[str, Any]]:
+        told = self._types.create_scale_object(self._events, ScaleBytes(raw), metadata=self._metadata)
+        return list(told.decode())
+
+
+def expected(realdata: Path, name: str) -> Any:
+    """(block, event, its fee) of every event of a tape, as the other decoder tells them."""
+    decoders = {spec: AnotherDecoder(realdata / f"metadata/spec{spec}.v14.scale") for spec in TAPES[name]}
+    spec = None
+    for recorded in blocks(realdata / "tape" / name):
+        executed, spec = spec or recorded.line["spec_version"], recorded.line["spec_version"]
+        raw = recorded.state.get(prefix("System.Events"))
+        if not raw or recorded.number == 0:
+            continue
+        events = decoders[executed].events(raw)
+        paid = {
+            event["extrinsic_idx"]: event["attributes"]["actual_fee"]
+            for event in events
+            if event["event_id"] == "TransactionFeePaid"
+        }
+        for at, event in enumerate(events):
+            yield recorded.number, at, event, paid.get(event["extrinsic_idx"])
+
+
+@pytest.mark.parametrize(
+    ("tape", "name", "count"), [(name, name, count) for name, count in zip(TAPES, (106, 9), strict=True)],
+    indirect=["tape"],
+)  # fmt: skip
+async def test_transfers_are_what_another_decoder_reads_in_the_events(
+    tape: Any, realdata: Path, name: str, count: int
+) -> None:
+    right = [
+        (block, at, e["extrinsic_idx"], *(e["attributes"][part] for part in ("from", "to", "amount")), fee)
+        for block, at, e, fee in expected(realdata, name)
+        if (e["module_id"], e["event_id"]) == ("Balances", "Transfer")
+    ]
+    found = await tape.fetch("select * from transfers order by block_number, event_index")
+    columns = ("block_number", "event_index", "extrinsic_index", "sender", "recipient", "amount", "fee")
+    assert [tuple(row[column] for column in columns) for row in found] == right
+    assert len(right) == count
+    assert all(row["fields"] is None for row in found)
+    assert all(row["tao"] * 10**9 == row["amount"] and type(row["tao"]) is Decimal for row in found)
+    times = dict(await tape.fetch("select block_number, timestamp from blocks"))
+    assert all(row["timestamp"] == times[row["block_number"]] for row in found)
+
+
+STAKE_COLUMNS = {
+    ("StakeAdded", 2): ("hotkey", "tao_rao"),
+    ("StakeRemoved", 2): ("hotkey", "tao_rao"),
+    ("StakeAdded", 6): ("coldkey", "hotkey", "tao_rao", "alpha_rao", "netuid", "swap_fee"),
+    ("StakeRemoved", 6): ("coldkey", "hotkey", "tao_rao", "alpha_rao", "netuid", "swap_fee"),
+    ("StakeMoved", 6): ("coldkey", "hotkey", "netuid", "destination_hotkey", "destination_netuid", "tao_rao"),
+    ("StakeTransferred", 6): ("coldkey", "destination_coldkey", "hotkey", "netuid", "destination_netuid", "tao_rao"),
+}
+STAKE_VALUES = (
+    "coldkey", "hotkey", "netuid", "destination_coldkey", "destination_hotkey", "destination_netuid", "tao_rao",
+    "alpha_rao", "swap_fee",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tape", "name", "count"), [(name, name, count) for name, count in zip(TAPES, (39, 16), strict=True)],
+    indirect=["tape"],
+)  # fmt: skip
+async def test_stake_events_are_what_another_decoder_reads_in_the_events(
+    tape: Any, realdata: Path, name: str, count: int
+) -> None:
+    right = []
+    for block, at, event, fee in expected(realdata, name):
+        if event["module_id"] != "SubtensorModule" or not event["event_id"].startswith("Stake"):
+            continue
+        fields = event["attributes"]
+        values = dict.fromkeys(STAKE_VALUES) | dict(
+            zip(STAKE_COLUMNS[event["event_id"], len(fields)], fields, strict=True)
+        )
+        right.append((block, at, event["extrinsic_idx"], event["event_id"], *values.values(), fee, list(fields)))
+    found = await tape.fetch("select * from stake_events order by block_number, event_index")
+    columns = ("block_number", "event_index", "extrinsic_index", "name", *STAKE_VALUES, "fee")
+    assert [(*(row[name] for name in columns), json.loads(row["fields"])) for row in found] == right
+    assert len(right) == count
+    for row in found:
+        assert row["tao"] * 10**9 == row["tao_rao"]
+        assert (row["alpha"] is None) == (row["alpha_rao"] is None)
+
+
+async def test_the_transfers_of_addresses_are_those_that_name_them_in_the_blocks_asked_for(tape: Any) -> None:
+    every = await tape.fetch("select * from transfers order by block_number, event_index")
+    for addresses in ([ALICE], [BOB], [ALICE, BOB], []):
+        for first, last in ((None, None), (3, 40), (None, 12), (50, None), (20, 20), (60, 50)):
+            right = [
+                row
+                for row in every
+                if {row["sender"], row["recipient"]} & {*addresses}
+                and (0 if first is None else first) <= row["block_number"] <= (88 if last is None else last)
+            ]
+            found = await tape.fetch("select * from transfers_of($1::text[], $2, $3)", addresses, first, last)
+            assert found == right, (addresses, first, last)
+            if len(addresses) == 1:
+                assert await tape.fetch("select * from transfers_of($1::text, $2, $3)", *addresses, first, last) == right
+    assert await tape.fetchval(f"select count(*) from transfers_of('{ALICE}')") > 90
+
+
+async def test_the_stake_events_of_an_address_are_those_in_which_it_has_any_part(tape: Any) -> None:
+    every = await tape.fetch("select * from stake_events order by block_number, event_index")
+    parts = ("coldkey", "hotkey", "destination_coldkey", "destination_hotkey")
+    addresses = {row[part] for row in every for part in parts} - {None}
+    assert len(addresses) > 8
+    for address in addresses:
+        right = [row for row in every if address in [row[part] for part in parts]]
+        assert await tape.fetch("select * from stake_events_of($1::text)", address) == right
+        assert await tape.fetch("select * from stake_events_of($1::text[], 20, 60)", [address]) == [
+            row for row in right if 20 <= row["block_number"] <= 60
+        ]
+
+
+@pytest.mark.parametrize("function", ["transfers_of", "stake_events_of"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (f"'{ALICE}', 5, 89", "block 89 is not indexed for dataset .* blocks 0 to 88 are"),
+        (f"'{ALICE}', -1", "block -1 is not indexed"),
+        (f"'{ALICE[:-1]}Z'", "wrong checksum"),
+        ("array['nobody']", "is not an SS58 address"),
+    ],
+)
+async def test_a_question_that_cannot_be_answered_is_an_error_that_says_why(
+    tape: Any, function: str, given: str, message: str
+) -> None:
+    with pytest.raises(asyncpg.InvalidParameterValueError, match=message):
+        await tape.fetch(f"select * from {function}({given})")
