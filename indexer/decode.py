@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from indexer.capture import EVENTS
-from indexer.coverage import NOT_PROVEN, SCANNED
+from indexer.capture import EVENTS, TIMESTAMP
+from indexer.coverage import NO_BODY, NOT_PROVEN, SCANNED
 from indexer.datasets.base import Dataset
 from indexer.errors import DecodeError
-from indexer.model import Block, Captured, Change, EventRecord, HashedValue, ItemRef, Row
+from indexer.model import Block, BlockRows, Captured, Change, EventRecord, HashedValue, ItemRef, Row, RuntimeMet
 from indexer.scale import Runtime, StorageItem
 
 
@@ -129,6 +129,26 @@ def rows_of(dataset: Dataset, block: Block, changes: Mapping[ItemRef, Sequence[C
                 error.item, error.raw = str(change.item), change.raw or b""
                 break
         raise
+
+
+def block_rows(
+    captured: Captured, decoded: Decoded, runtime: Runtime, datasets: Sequence[Dataset], *, finalized: bool
+) -> BlockRows:
+    """What a block gives to all datasets, ready to be written. Raises ``DecodeError`` as ``rows_of`` does."""
+    now_ms = decoded.block.reads.get(TIMESTAMP)
+    met = RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw) if captured.runtime_changed else None
+    return BlockRows(
+        ref=captured.header.ref,
+        parent_hash=captured.header.parent_hash,
+        timestamp_ms=now_ms if isinstance(now_ms, int) else None,
+        finalized=finalized,
+        complete=not decoded.untyped and (captured.proven or captured.bootstrap),
+        bootstrap=captured.bootstrap,
+        runtime=met,
+        rows=tuple(row for dataset in datasets for row in rows_of(dataset, decoded.block, decoded.changes, runtime)),
+        doubt=doubt(captured, decoded),
+        doubts={dataset.name: NO_BODY for dataset in datasets if dataset.bodies and captured.extrinsics is None},
+    )
 
 
 def doubt(captured: Captured, decoded: Decoded) -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from indexer.datasets.base import RuntimeView
+from indexer.errors import DecodeError
 from indexer.model import EventRecord
 from indexer.schema import AnyColumn, integer
 
@@ -23,6 +25,14 @@ class Fee(NamedTuple):
 
     fee: int | None = None
     tip: int | None = None
+
+
+def told(runtime: RuntimeView, event: EventRecord) -> object:
+    """The fields of an event as JSON; a text that says why where they cannot be told so."""
+    try:
+        return runtime.documents.event(event)
+    except DecodeError as error:
+        return f"not told: {error}"
 
 
 def fees(events: Iterable[EventRecord]) -> Mapping[int, Fee]:

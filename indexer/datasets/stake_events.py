@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from indexer.datasets._events import EVENT_INDEX, EXTRINSIC_INDEX, Fee, fees, typed
+from indexer.datasets._events import EVENT_INDEX, EXTRINSIC_INDEX, Fee, fees, told, typed
 from indexer.datasets.base import Dataset, RuntimeView
 from indexer.model import Block, Change, EventRecord, Row
 from indexer.schema import AnyColumn, account, integer, json, log, rao, text
@@ -78,7 +78,7 @@ def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Itera
                     "extrinsic_index": event.extrinsic_index,
                     "name": event.name,
                     "fee": fee,
-                    "fields": runtime.documents.event(event),
+                    "fields": told(runtime, event),
                 },
             )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from indexer.datasets._events import EVENT_INDEX, EXTRINSIC_INDEX, Fee, fees, typed
+from indexer.datasets._events import EVENT_INDEX, EXTRINSIC_INDEX, Fee, fees, told, typed
 from indexer.datasets.base import Dataset, RuntimeView
 from indexer.model import Block, Change, Row
 from indexer.schema import account, json, log, rao
@@ -46,7 +46,7 @@ def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Itera
         if isinstance(event.fields, dict) and event.fields.keys() == {"from", "to", "amount"}:
             parts = [event.fields[name] for name in ("from", "to", "amount")]
             values = typed([_SENDER, _RECIPIENT, _AMOUNT], parts)
-        known = dict.fromkeys(TRANSFERS.values) | (values or {"fields": runtime.documents.event(event)})
+        known = dict.fromkeys(TRANSFERS.values) | (values or {"fields": told(runtime, event)})
         fee = paid.get(event.extrinsic_index, Fee()).fee if event.extrinsic_index is not None else None
         yield Row(TRANSFERS.name, (index,), {**known, "extrinsic_index": event.extrinsic_index, "fee": fee})
 

@@ -4,15 +4,35 @@ create function indexed_range(
     dataset text, from_block bigint, to_block bigint, out first_block bigint, out last_block bigint
 )
 language plpgsql stable as $$
+declare
+    hole record;
 begin
     last_block := indexed_block(dataset, to_block);
+    select r.hole_first, r.hole_last into hole
+    from (
+        select
+            c.last_block + 1 as hole_first,
+            lead(c.first_block) over (order by c.first_block) - 1 as hole_last
+        from coverage c where c.dataset = indexed_range.dataset
+    ) r
+    where r.hole_last >= r.hole_first and r.hole_last < indexed_range.last_block
+    order by r.hole_first desc limit 1;
     first_block := indexed_block(
-        dataset, coalesce(from_block, (select c.start_block from cursors c where c.dataset = indexed_range.dataset))
+        dataset,
+        coalesce(
+            from_block, hole.hole_last + 1,
+            (select c.start_block from cursors c where c.dataset = indexed_range.dataset)
+        )
     );
+    if first_block <= hole.hole_last then
+        raise exception 'blocks % to % are missing in dataset "%": ask for what lies before them or behind them',
+            hole.hole_first, hole.hole_last, dataset
+            using errcode = 'invalid_parameter_value', hint = 'See the view gaps for the holes and their reasons.';
+    end if;
 end
 $$;
 comment on function indexed_range(text, bigint, bigint) is
-'The blocks from one to another (NULL: the first and the last indexed) if both are indexed for the dataset, else an error naming the indexed range.';
+'The blocks from one (NULL: the first that no hole parts from the last) to another (NULL: the last indexed) if all of them are indexed for the dataset, else an error naming what is.';
 
 create view transfers as
 select
@@ -116,7 +136,7 @@ begin
 end
 $$;
 comment on function transfers_of(text[], bigint, bigint) is
-'Transfers from or to some addresses, in the order of the chain, as rows of the view transfers; from_block to to_block (NULL: the first and the last indexed).';
+'Transfers from or to some addresses, in the order of the chain, as rows of the view transfers; from_block (NULL: the first that no hole parts from the last) to to_block (NULL: the last indexed).';
 
 create function transfers_of(
     address text,
@@ -128,7 +148,7 @@ language sql stable as $$
     select * from transfers_of(array[address], from_block, to_block)
 $$;
 comment on function transfers_of(text, bigint, bigint) is
-'Transfers from or to an address, or an array of addresses, in the order of the chain, as rows of the view transfers; from_block to to_block (NULL: the first and the last indexed).';
+'Transfers from or to an address, or an array of addresses, in the order of the chain, as rows of the view transfers; from_block (NULL: the first that no hole parts from the last) to to_block (NULL: the last indexed).';
 
 create function stake_events_of(
     addresses text[],
@@ -162,7 +182,7 @@ begin
 end
 $$;
 comment on function stake_events_of(text[], bigint, bigint) is
-'What was done with stake of some coldkeys, or with some hotkeys, in the order of the chain, as rows of the view stake_events; from_block to to_block (NULL: the first and the last indexed).';
+'What was done with stake of some coldkeys, or with some hotkeys, in the order of the chain, as rows of the view stake_events; from_block (NULL: the first that no hole parts from the last) to to_block (NULL: the last indexed).';
 
 create function stake_events_of(
     address text,
@@ -174,4 +194,4 @@ language sql stable as $$
     select * from stake_events_of(array[address], from_block, to_block)
 $$;
 comment on function stake_events_of(text, bigint, bigint) is
-'What was done with stake of a coldkey or with a hotkey, or an array of such addresses, in the order of the chain, as rows of the view stake_events; from_block to to_block (NULL: the first and the last indexed).';
+'What was done with stake of a coldkey or with a hotkey, or an array of such addresses, in the order of the chain, as rows of the view stake_events; from_block (NULL: the first that no hole parts from the last) to to_block (NULL: the last indexed).';
