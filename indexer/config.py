@@ -133,8 +133,8 @@ class Settings(BaseSettings):
     )
     datasets: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None,
-        description="Comma separated names of the datasets to keep; `default` stands for those that are kept where this is "
-        "unset, `all` for every one.",
+        description="Comma separated names of the datasets to keep; `default` stands for those that are kept where "
+        "this is unset, `all` for every one.",
     )
     workers: int = Field(
         4, ge=1, le=256, description="Blocks captured at once. The node is the limit long before the processor is."

@@ -146,7 +146,9 @@ async def test_the_transfers_of_addresses_are_those_that_name_them_in_the_blocks
             found = await tape.fetch("select * from transfers_of($1::text[], $2, $3)", addresses, first, last)
             assert found == right, (addresses, first, last)
             if len(addresses) == 1:
-                assert await tape.fetch("select * from transfers_of($1::text, $2, $3)", *addresses, first, last) == right
+                assert (
+                    await tape.fetch("select * from transfers_of($1::text, $2, $3)", *addresses, first, last) == right
+                )
     assert await tape.fetchval(f"select count(*) from transfers_of('{ALICE}')") > 90
 
 

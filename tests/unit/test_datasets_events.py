@@ -33,7 +33,9 @@ def event(pallet: str, name: str, fields: object, extrinsic: int | None = 1) -> 
     return EventRecord(phase, extrinsic, pallet, name, fields, ())
 
 
-def rows(dataset: Dataset, *events: EventRecord, runtime: Any = Told) -> list[tuple[tuple[object, ...], dict[str, Any]]]:
+def rows(
+    dataset: Dataset, *events: EventRecord, runtime: Any = Told
+) -> list[tuple[tuple[object, ...], dict[str, Any]]]:
     """Keys and columns that are not NULL; every row names every column."""
     found = list(dataset.rows(replace(BLOCK, events=events), (), runtime))
     assert all(row.values is not None and {*row.values} == {*dataset.tables[0].values} for row in found)
@@ -41,9 +43,7 @@ def rows(dataset: Dataset, *events: EventRecord, runtime: Any = Told) -> list[tu
 
 
 def paid(extrinsic: int, fee: object = 100, tip: object = 5) -> EventRecord:
-    return event(
-        "TransactionPayment", "TransactionFeePaid", {"who": ALICE, "actual_fee": fee, "tip": tip}, extrinsic
-    )
+    return event("TransactionPayment", "TransactionFeePaid", {"who": ALICE, "actual_fee": fee, "tip": tip}, extrinsic)
 
 
 def transfer(sender: object, recipient: object, amount: object, extrinsic: int | None = 1) -> EventRecord:
@@ -90,7 +90,9 @@ def test_a_transfer_of_a_new_shape_is_kept_as_told_and_no_column_guesses(fields:
     ]
 
 
-@pytest.mark.parametrize("fields", [{"who": ALICE, "fee": 3}, (ALICE, 3, 0), {"actual_fee": ALICE}, {"actual_fee": 2**64}])
+@pytest.mark.parametrize(
+    "fields", [{"who": ALICE, "fee": 3}, (ALICE, 3, 0), {"actual_fee": ALICE}, {"actual_fee": 2**64}]
+)
 def test_a_fee_of_a_new_shape_is_no_fee(fields: object) -> None:
     found = rows(transfers.DATASET, transfer(ALICE, BOB, 7), event("TransactionPayment", "TransactionFeePaid", fields))
     assert found == [((0,), {"extrinsic_index": 1, "sender": ALICE, "recipient": BOB, "amount": 7})]
