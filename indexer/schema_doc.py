@@ -114,7 +114,8 @@ def _dataset(dataset: Dataset) -> str:
     items = ", ".join(f"`{item}`" for item in dataset.items) or "none; it reads plain values of every block"
     tables = [table.current if isinstance(table, Keyed) else table.table for table in dataset.tables]
     histories = {table.current.name: table.history.name for table in dataset.tables if isinstance(table, Keyed)}
-    return f"## Dataset {dataset.name}\n\nStorage: {items}.\n\n" + "\n".join(
+    off = "" if dataset.by_default else " Off by default: `--datasets` names it."
+    return f"## Dataset {dataset.name}\n\nStorage: {items}.{off}\n\n" + "\n".join(
         _table(table, histories.get(table.name)) for table in tables
     )
 
