@@ -181,7 +181,7 @@ async def capture(
         code_hash=code.hash,
         runtime_changed=bootstrap or parent is None or earlier.values().get(CODE_KEY) != code,
         bootstrap=bootstrap or parent is None,
-        calls=calls,
+        calls=calls + tracked.bodies,
         extrinsics=await read_body(node, header) if tracked.bodies else None,
     )
 

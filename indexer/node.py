@@ -192,7 +192,7 @@ class Node:
         return header
 
     async def body(self, header: Header) -> tuple[bytes, ...] | None:
-        """The extrinsics of a block, each with its length prefix; None if no endpoint has them (any more).
+        """The extrinsics of a block, each with its length prefix; None if every endpoint refuses or has none.
 
         Raises ``NodeError`` if that cannot be told, ``ProofError`` if those sent are not what the header names.
         """
@@ -208,9 +208,7 @@ class Node:
 
         try:
             return await self._pool.ask(attempt, "chain_getBlock", by_hash=True)
-        except RpcRefused as refusal:
-            if refusal.code != NO_BODY:
-                raise
+        except RpcRefused:
             return None
 
     async def read_proof(

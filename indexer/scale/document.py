@@ -1,7 +1,7 @@
 """Decoded values as JSON for people, by their types: accounts as SS58, hashes as hex, structs as objects.
 
 Unlike the decoded form, which knows no types any more, this tells 32 bytes of an account from those of a hash
-and a text from bytes. Nothing is lost: a value goes back through its type. Pure.
+and a text from bytes. Nothing is rounded or cut, and Postgres takes all of it as jsonb. Pure.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Documents:
                 return self._fields(fields)
             case Variant(cases):
                 return self._enum({case.name: case.fields for case in cases})
-            case Primitive("str"):
+            case Primitive("str" | "char"):
                 return lambda value, _: _text_or_hex(value.encode())
             case _:
                 return _plain

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import asyncpg
 import pytest
-from endpoints_at_fault import left
+from endpoints_at_fault import left, refusing
 from running import committed, index, running
 
 from indexer import capture
@@ -15,7 +15,7 @@ from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode, Tamper
 from indexer.errors import ProofError
 from indexer.metrics import Metrics
-from indexer.node import open_node
+from indexer.node import METHOD_NOT_FOUND, open_node
 
 pytestmark = pytest.mark.anyio
 
@@ -137,6 +137,14 @@ async def test_blocks_whose_extrinsics_nobody_has_are_told_and_hold_up_nothing_a
                 while await told(database, GAPS) or await committed(database) < 12:  # noqa: ASYNC110
                     await anyio.sleep(0.05)
     assert [row for row in await told(database, EXTRINSICS) if row[0] <= 12] == every
+
+
+async def test_a_node_that_refuses_to_give_blocks_holds_up_no_other_dataset(database: str, chain: Chain) -> None:
+    async with DevNode(chain, tamper=refusing(METHOD_NOT_FOUND, method=BODY)) as poor:
+        await index(database, poor.url, stop=5, datasets=DATASETS)
+    assert await told(database, GAPS) == [("extrinsics", 0, 5, REASON)]
+    assert await told(database, "select count(*) from blocks where complete") == [(6,)]
+    assert await told(database, "select count(*) > 0 from stake_shares") == [(True,)]
 
 
 async def test_blocks_whose_extrinsics_still_nobody_has_stay_told(database: str, chain: Chain) -> None:

@@ -137,3 +137,40 @@ async def test_a_question_that_cannot_be_answered_is_an_error_that_says_why(
 ) -> None:
     with pytest.raises(asyncpg.InvalidParameterValueError, match=message):
         await tape.fetch(f"select * from {function}({given})")
+
+
+async def test_a_hole_among_the_blocks_asked_for_is_an_error_and_never_a_shorter_answer(tape: Any) -> None:
+    """Blocks 31-40 and 61-62 are missing, 50 is not proven: that is no hole."""
+    await tape.execute("delete from coverage where dataset in ('transfers', 'stake_events')")
+    ranges = [(0, 30, True), (41, 49, True), (50, 50, False), (51, 60, True), (63, 88, True)]
+    for dataset in ("transfers", "stake_events"):
+        await tape.executemany(
+            "insert into coverage (dataset, first_block, last_block, complete) values ($1, $2, $3, $4)",
+            [(dataset, *one) for one in ranges],
+        )
+    who = await tape.fetchval("select sender from transfers order by block_number desc limit 1")
+    every = await tape.fetch("select * from transfers_of($1::text, 63)", who)
+    assert every
+    for first, last, message in (
+        (None, None, None),
+        (63, 88, None),
+        (41, 60, None),
+        (None, 60, None),
+        (None, 30, None),
+        (60, 70, "blocks 61 to 62 are missing in dataset"),
+        (5, 88, "blocks 61 to 62 are missing in dataset"),
+        (30, 41, "blocks 31 to 40 are missing in dataset"),
+        (31, 41, "block 31 lies in a hole"),
+        (5, 40, "block 40 lies in a hole"),
+    ):
+        for function in ("transfers_of", "stake_events_of"):
+            asked = f"select block_number from {function}('{who}', $1, $2)"
+            if message is None:
+                found = {row["block_number"] for row in await tape.fetch(asked, first, last)}
+                begin = max(r[0] for r in ranges if r[0] in (0, 41, 63) and r[0] <= (last or 88))
+                assert all((first or begin) <= block <= (last or 88) for block in found)
+            else:
+                with pytest.raises(asyncpg.InvalidParameterValueError, match=message):
+                    await tape.fetch(asked, first, last)
+    assert await tape.fetch("select * from transfers_of($1::text)", who) == every
+    assert len(await tape.fetch("select from transfers where $1 in (sender, recipient)", who)) > len(every)
