@@ -11,11 +11,13 @@ from endpoints_at_fault import left, refusing
 from running import committed, index, running
 
 from indexer import capture
+from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode, Tamper
 from indexer.errors import ProofError
 from indexer.metrics import Metrics
 from indexer.node import METHOD_NOT_FOUND, open_node
+from indexer.verify import verify
 
 pytestmark = pytest.mark.anyio
 
@@ -154,3 +156,39 @@ async def test_blocks_whose_extrinsics_still_nobody_has_stay_told(database: str,
         await index(database, poor.url, stop=12, datasets=DATASETS)
         assert await told(database, GAPS) == before
         assert len(before) == 2
+
+
+async def test_extrinsics_are_proven_also_where_no_endpoint_proves_state(
+    database: str, another_database: str, chain: Chain, good: DevNode
+) -> None:
+    await index(another_database, good.url, stop=8, datasets=DATASETS)
+    async with DevNode(chain, tamper=refusing(METHOD_NOT_FOUND, method="state_getReadProof")) as blind:
+        await index(database, blind.url, stop=8, datasets=DATASETS)
+    assert await told(database, EXTRINSICS) == await told(another_database, EXTRINSICS) != []
+    transfers = "select * from transfers order by 1, 3"
+    assert await told(database, transfers) == await told(another_database, transfers)
+
+
+async def test_rows_of_extrinsics_and_transfers_are_verified_unless_nobody_has_the_extrinsics(
+    database: str, good: DevNode
+) -> None:
+    await index(database, good.url, stop=12, datasets=("default", "events", "extrinsics"))
+    (number,) = (await told(database, "select max(block_number) from transfers"))[0]
+    every = load(["all"])
+    async with open_node([good.url]) as node:
+        report = await verify(node, database, every, block=number)
+        assert (report.differences, report.skipped) == ((), ())
+        connection = await asyncpg.connect(database)
+        for statement in (
+            f"update extrinsic_log set call = 'other' where (block_number, extrinsic_index) = ({number}, 0)",
+            f"update transfer_log set amount = amount + 1 where block_number = {number}",
+            f"delete from events where (block_number, event_index) = ({number}, 0)",
+        ):
+            await connection.execute(statement)
+        await connection.close()
+        report = await verify(node, database, every, block=number)
+        assert {one.dataset for one in report.differences} == {"extrinsics", "transfers", "events"}
+        good.tamper = without_bodies()
+        report = await verify(node, database, every, block=number)
+        assert {one.dataset for one in report.differences} == {"transfers", "events"}
+        assert any("no endpoint has the extrinsics" in one for one in report.skipped)
