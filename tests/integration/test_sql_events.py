@@ -174,3 +174,51 @@ async def test_a_hole_among_the_blocks_asked_for_is_an_error_and_never_a_shorter
                     await tape.fetch(asked, first, last)
     assert await tape.fetch("select * from transfers_of($1::text)", who) == every
     assert len(await tape.fetch("select from transfers where $1 in (sender, recipient)", who)) > len(every)
+
+
+FILL = """
+insert into accounts select decode(lpad(to_hex(n), 64, '0'), 'hex'), 'address ' || n from generate_series(1, 3000) n;
+insert into cursors (dataset, start_block, block_number, block_hash, committed_at)
+    select d, 0, 20000, '\\x00', now() from unnest(array['transfers', 'stake_events', 'extrinsics']) d;
+create temp table made as select
+    n / 3 as block_number, n % 3 as at, decode(lpad(to_hex(1 + n::bigint * 7919 % 3000), 64, '0'), 'hex') as one,
+    decode(lpad(to_hex(1 + n::bigint * 104729 % 3000), 64, '0'), 'hex') as other
+    from generate_series(0, 60000) n;
+insert into transfer_log (block_number, event_index, sender, recipient, amount)
+    select block_number, at, one, other, 1 from made;
+insert into stake_event_log (block_number, event_index, name, coldkey, hotkey, tao, fields)
+    select block_number, at, 'StakeAdded', one, other, 1, '[]' from made;
+insert into extrinsic_log (block_number, extrinsic_index, hash, signer, pallet, call)
+    select block_number, at, sha256((block_number || ' ' || at)::bytea), one, 'Balances', 'transfer_all' from made;
+analyze transfer_log; analyze stake_event_log; analyze extrinsic_log; analyze accounts;
+"""
+SCANS = """
+select sum(seq_scan) as whole, sum(idx_scan) as by_index from pg_stat_xact_user_tables
+where relname in ('transfer_log', 'stake_event_log', 'extrinsic_log')
+"""
+SOME = "0x" + "7b".rjust(64, "0")
+
+
+async def test_no_question_about_an_address_reads_a_whole_log(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute(FILL)
+    some_hash = await connection.fetchval("select hash from extrinsics where block_number = 9000 limit 1")
+    for asked in (
+        f"transfers_of('{SOME}')",
+        f"transfers_of(array['{SOME}', '0x{'00' * 32}'], 100, 19000)",
+        f"stake_events_of('{SOME}')",
+        f"extrinsics_of('{SOME}', 7)",
+        f"extrinsic('{some_hash}')",
+        "transfers where sender = 'address 123'",
+        "transfers where recipient = 'address 123' and block_number > 100",
+        "stake_events where coldkey = 'address 123'",
+        "extrinsics where signer = 'address 123'",
+    ):
+        async with connection.transaction():  # counters are those of the session until it ends
+            before = await connection.fetchrow(SCANS)
+            found = await connection.fetch(f"select * from {asked}")
+            after = await connection.fetchrow(SCANS)
+        assert 0 < len(found) < 100, asked
+        assert after["whole"] == before["whole"], asked
+        assert after["by_index"] > before["by_index"], asked
+    await connection.close()
