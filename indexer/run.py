@@ -248,8 +248,8 @@ class Run:
             first: int | None = None
             try:
                 if any(dataset.bodies for dataset in members) and not await has_body(self._node, run.last):
-                    continue
-                found = await provable(self._node, run, self._heads.finalized.hash)
+                    members = tuple(dataset for dataset in members if not dataset.bodies)
+                found = await provable(self._node, run, self._heads.finalized.hash) if members else None
                 if found is None:
                     continue
                 first, anew = found

@@ -19,7 +19,7 @@ _COLUMNS: Mapping[str, AnyColumn] = {
     column.name: column
     for column in (
         account("coldkey", "Coldkey whose stake it was; NULL up to spec 165.", nullable=True),
-        account("hotkey", "Hotkey the stake was with, or is with where there was none.", nullable=True),
+        account("hotkey", "Hotkey the stake was with, or is with where it was added.", nullable=True),
         integer("netuid", "Subnet it was on, or is on where it was added; NULL before subnets had stake."),
         account("destination_coldkey", "StakeTransferred: who has it now.", nullable=True),
         account("destination_hotkey", "StakeMoved: hotkey it is with now.", nullable=True),

@@ -60,7 +60,7 @@ def upgrade() -> None:
             ),
             ("name", tables.TEXT, "Name of the event."),
             ("coldkey", tables.ACCOUNT, "Coldkey whose stake it was; NULL up to spec 165."),
-            ("hotkey", tables.ACCOUNT, "Hotkey the stake was with, or is with where there was none."),
+            ("hotkey", tables.ACCOUNT, "Hotkey the stake was with, or is with where it was added."),
             ("netuid", tables.INTEGER, "Subnet it was on, or is on where it was added; NULL before subnets had stake."),
             ("destination_coldkey", tables.ACCOUNT, "StakeTransferred: who has it now."),
             ("destination_hotkey", tables.ACCOUNT, "StakeMoved: hotkey it is with now."),
