@@ -14,6 +14,7 @@ The path of the data, readable from the listing of this folder:
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
 * ``link``      one WebSocket connection: requests matched to replies
 * ``gate``      how much one endpoint is asked at once, and how often
+* ``block``     a header and a body as nodes tell them, held against the hash that names them (pure)
 * ``endpoints`` one endpoint: its connection, its health, why and for how long it is left alone
 * ``pool``      whom to ask, and whom next
 * ``node``      the chain's JSON-RPC methods over the pool: checked headers and proofs

@@ -27,6 +27,8 @@ EVENTS = ItemRef("System", "Events")
 TIMESTAMP = ItemRef("Timestamp", "Now")
 KEYS_PER_CALL = 1000
 PREDICTED_KEYS_MAX = 4000
+BODY_PAUSES_S = (0.0, 0.3, 1.0)
+"""Before each time that a body is asked for which nobody had the time before."""
 
 
 def item_prefix(item: ItemRef) -> bytes:
@@ -46,6 +48,8 @@ class Tracked:
     items: tuple[ItemRef, ...]
     reads: tuple[ItemRef, ...]
     parent_reads: tuple[ItemRef, ...]
+    bodies: bool = False
+    """Whether the extrinsics of each block are wanted too."""
     item_of: Mapping[bytes, ItemRef] = field(init=False)
     """Item by its 32-byte prefix."""
 
@@ -59,6 +63,7 @@ def track(datasets: Sequence[Dataset]) -> Tracked:
         items=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.items)),
         reads=tuple(dict.fromkeys([TIMESTAMP, *(item for dataset in datasets for item in dataset.reads)])),
         parent_reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.parent_reads)),
+        bodies=any(dataset.bodies for dataset in datasets),
     )
 
 
@@ -176,8 +181,23 @@ async def capture(
         code_hash=code.hash,
         runtime_changed=bootstrap or parent is None or earlier.values().get(CODE_KEY) != code,
         bootstrap=bootstrap or parent is None,
-        calls=calls,
+        calls=calls + tracked.bodies,
+        extrinsics=await read_body(node, header) if tracked.bodies else None,
     )
+
+
+async def read_body(node: Node, header: Header) -> tuple[bytes, ...] | None:
+    """The block's extrinsics; None if every endpoint says, time and again, that it has none of this block.
+
+    One that has just imported the block, or stands behind a load balancer with one that has not, may lack it for a
+    moment. Raises ``NodeError`` if it cannot be told.
+    """
+    for pause_s in BODY_PAUSES_S:
+        await anyio.sleep(pause_s)
+        body = await node.body(header)
+        if body is not None:
+            return body
+    return None
 
 
 def _plain(value: bytes | HashedValue | None) -> bytes | None:

@@ -148,7 +148,11 @@ async def _append(connection: Connection, table: Keyed, merged: Merged) -> set[b
 async def _write_log(connection: Connection, table: Log, patches: list[Patch]) -> tuple[set[bytes], int]:
     """Append a log table's rows."""
     columns = statements.log_columns(table)
-    records = [(number, *row.key, *((row.values or {}).get(name) for name in table.values)) for number, row in patches]
+    records = [
+        (number, *row.key, *((plain.values or {}).get(name) for name in table.values))
+        for number, row in patches
+        for plain in (_comparable_row(table, row),)
+    ]
     await connection.copy_records_to_table(table.name, records=records, columns=columns)
     return _accounts(records, columns, table.accounts), len(records)
 
@@ -160,11 +164,12 @@ def _accounts(rows: Iterable[tuple[object, ...]], columns: Sequence[str], accoun
 
 
 @lru_cache(maxsize=256)
-def _json_columns(table: Keyed) -> frozenset[str]:
-    return frozenset(name for name in table.values if isinstance(table.current.columns[name].type, JSONB))
+def _json_columns(table: Keyed | Log) -> frozenset[str]:
+    columns = table.table.columns if isinstance(table, Log) else table.current.columns
+    return frozenset(name for name in table.values if isinstance(columns[name].type, JSONB))
 
 
-def _comparable_row(table: Keyed, row: Row) -> Row:
+def _comparable_row(table: Keyed | Log, row: Row) -> Row:
     """The row as Postgres takes it: JSON as text."""
     names = _json_columns(table)
     if row.values is None or not names:

@@ -132,7 +132,9 @@ class Settings(BaseSettings):
         "the network's public one, where it has one.",
     )
     datasets: Annotated[tuple[str, ...] | None, NoDecode] = Field(
-        None, description="Comma separated names of the datasets to keep. Unset: all."
+        None,
+        description="Comma separated names of the datasets to keep; `default` stands for those that are kept where "
+        "this is unset, `all` for every one.",
     )
     workers: int = Field(
         4, ge=1, le=256, description="Blocks captured at once. The node is the limit long before the processor is."

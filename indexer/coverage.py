@@ -20,6 +20,7 @@ STATE_DROPPED = "nothing was indexed until no endpoint had the state of these bl
 NOT_PROVEN = (
     "no endpoint serves state_getReadProof: likely changes were read, others may be missing until the next scan"
 )
+NO_BODY = "no endpoint had the extrinsics of these blocks any more: a node that keeps all blocks has them"
 SCANNED = "no endpoint serves state_getReadProof: the whole state was read, on the endpoint's word"
 
 
@@ -123,7 +124,8 @@ async def holes(connection: Connection) -> list[Hole]:
 
 
 async def unproven(connection: Connection) -> list[Unproven]:
-    """Every run of blocks that were read without proofs and are followed by a proven one, the highest first."""
+    """Every run of blocks that were read without proofs, or without their bodies, and are followed by one that
+    was read whole; the highest first."""
     found: list[Unproven] = []
     run: Unproven | None = None
     before: tuple[str, int, bool] | None = None
@@ -133,7 +135,7 @@ async def unproven(connection: Connection) -> list[Unproven]:
         continues = before is not None and before[:2] == (dataset, first - 1)
         if run is not None and continues and is_proven:
             found.append(run)
-        if row["reason"] not in (NOT_PROVEN, SCANNED):
+        if row["reason"] not in (NOT_PROVEN, SCANNED, NO_BODY):
             run = None
         elif run is not None and continues:
             run = replace(run, last=last)
@@ -150,7 +152,7 @@ async def cover_anew(connection: Connection, dataset: str, blocks: Sequence[Bloc
         "DELETE FROM coverage WHERE dataset = $1 AND last_block >= $2 AND first_block <= $3 RETURNING *",
         dataset, first - 1, last + 1,
     )  # fmt: skip
-    parts = list(_runs(blocks))
+    parts = list(_runs(blocks, dataset))
     for row in rows:
         kind = (row["complete"], row["reason"])
         parts.append((row["first_block"], min(row["last_block"], first - 1), *kind))
@@ -184,7 +186,7 @@ async def rewind_cursor(connection: Connection, dataset: str, to: BlockRef) -> N
 
 
 async def _cover(connection: Connection, dataset: str, blocks: Sequence[BlockRows]) -> None:
-    for start, end, complete, reason in _runs(blocks):
+    for start, end, complete, reason in _runs(blocks, dataset):
         await _cover_range(connection, dataset, start, end, complete, reason)
 
 
@@ -204,13 +206,16 @@ async def _cover_range(
         )  # fmt: skip
 
 
-def _runs(blocks: Sequence[BlockRows]) -> Iterator[tuple[int, int, bool, str | None]]:
-    """(first, last, complete, reason) of each stretch of blocks with the same completeness."""
+def _runs(blocks: Sequence[BlockRows], dataset: str) -> Iterator[tuple[int, int, bool, str | None]]:
+    """(first, last, complete, reason) of each stretch of blocks with the same completeness for a dataset."""
+
+    def kind(block: BlockRows) -> tuple[bool, str | None]:
+        return block.complete and dataset not in block.doubts, block.doubt_of(dataset)
+
     start = 0
     for at in range(1, len(blocks) + 1):
-        here = blocks[start]
-        if at == len(blocks) or (blocks[at].complete, blocks[at].doubt) != (here.complete, here.doubt):
-            yield here.ref.number, blocks[at - 1].ref.number, here.complete, here.doubt
+        if at == len(blocks) or kind(blocks[at]) != kind(blocks[start]):
+            yield blocks[start].ref.number, blocks[at - 1].ref.number, *kind(blocks[start])
             start = at
 
 

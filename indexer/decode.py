@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from indexer.capture import EVENTS
-from indexer.coverage import NOT_PROVEN, SCANNED
+from indexer.capture import EVENTS, TIMESTAMP
+from indexer.coverage import NO_BODY, NOT_PROVEN, SCANNED
 from indexer.datasets.base import Dataset
 from indexer.errors import DecodeError
-from indexer.model import Block, Captured, Change, HashedValue, ItemRef, Row
+from indexer.model import Block, BlockRows, Captured, Change, EventRecord, HashedValue, ItemRef, Row, RuntimeMet
 from indexer.scale import Runtime, StorageItem
 
 
@@ -41,6 +41,7 @@ def decode(
     Raises ``DecodeError`` naming block, pallet, item and key.
     """
     number = captured.header.ref.number
+    events = _events(captured, runtime)
     changes: dict[ItemRef, list[Change]] = {}
     types: dict[ItemRef, StorageItem | None] = {}
     untyped: set[ItemRef] = set()
@@ -68,12 +69,14 @@ def decode(
         extrinsics_root=captured.header.extrinsics_root,
         digest=captured.header.digest,
         spec_version=runtime.spec_version,
-        extrinsic_count=_extrinsic_count(captured, runtime),
+        extrinsic_count=_extrinsic_count(events),
         complete=captured.proven and not untyped,
         bootstrap=captured.bootstrap,
         runtime_changed=captured.runtime_changed,
         reads=_values(captured, captured.reads, runtime),
         parent_reads=_values(captured, captured.parent_reads, runtime),
+        events=events,
+        extrinsics=captured.extrinsics,
     )
     return Decoded(block, changes, frozenset(untyped))
 
@@ -95,17 +98,20 @@ def _values(
     return values
 
 
-def _extrinsic_count(captured: Captured, runtime: Runtime) -> int:
-    """Extrinsics of the block, from its proven events: each applied one ends in ExtrinsicSuccess or ExtrinsicFailed."""
+def _events(captured: Captured, runtime: Runtime) -> tuple[EventRecord, ...]:
     raw = captured.reads.get(EVENTS)
     if not raw or captured.header.ref.number == 0:  # block 0 executes nothing; its state may be a copied one
-        return 0
+        return ()
     try:
-        events = runtime.decode_events(raw)
+        return tuple(runtime.decode_events(raw))
     except DecodeError as error:
         error.where = f"block {captured.header.ref.number}: {EVENTS} (runtime {runtime.spec_version}):"
         error.item, error.raw = str(EVENTS), raw
         raise
+
+
+def _extrinsic_count(events: Sequence[EventRecord]) -> int:
+    """Extrinsics of the block, from its proven events: each applied one ends in ExtrinsicSuccess or ExtrinsicFailed."""
     return 1 + max((event.extrinsic_index for event in events if event.extrinsic_index is not None), default=-1)
 
 
@@ -123,6 +129,26 @@ def rows_of(dataset: Dataset, block: Block, changes: Mapping[ItemRef, Sequence[C
                 error.item, error.raw = str(change.item), change.raw or b""
                 break
         raise
+
+
+def block_rows(
+    captured: Captured, decoded: Decoded, runtime: Runtime, datasets: Sequence[Dataset], *, finalized: bool
+) -> BlockRows:
+    """What a block gives to all datasets, ready to be written. Raises ``DecodeError`` as ``rows_of`` does."""
+    now_ms = decoded.block.reads.get(TIMESTAMP)
+    met = RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw) if captured.runtime_changed else None
+    return BlockRows(
+        ref=captured.header.ref,
+        parent_hash=captured.header.parent_hash,
+        timestamp_ms=now_ms if isinstance(now_ms, int) else None,
+        finalized=finalized,
+        complete=not decoded.untyped and (captured.proven or captured.bootstrap),
+        bootstrap=captured.bootstrap,
+        runtime=met,
+        rows=tuple(row for dataset in datasets for row in rows_of(dataset, decoded.block, decoded.changes, runtime)),
+        doubt=doubt(captured, decoded),
+        doubts={dataset.name: NO_BODY for dataset in datasets if dataset.bodies and captured.extrinsics is None},
+    )
 
 
 def doubt(captured: Captured, decoded: Decoded) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import anyio
 
-from indexer.capture import EVENTS, KEYS_PER_CALL, Tracked, item_prefix
+from indexer.capture import EVENTS, KEYS_PER_CALL, Tracked, item_prefix, read_body
 from indexer.errors import DecodeError, backoff
 from indexer.link import RpcRefused
 from indexer.model import Captured, Header, ItemRef, RawChange
@@ -99,6 +99,7 @@ class Fallback:
             bootstrap=scan,
             calls=3 + -(-len(keys) // KEYS_PER_CALL),
             proven=False,
+            extrinsics=await read_body(node, header) if self._tracked.bodies else None,
         )
 
     async def _code_hash(self, block_hash: bytes) -> bytes:

@@ -103,6 +103,12 @@ async def provable(node: Node, run: Unproven, head_hash: bytes) -> tuple[int, bo
     return high + PRUNING_MARGIN, True
 
 
+async def has_body(node: Node, number: int) -> bool:
+    """Whether some endpoint has the extrinsics of the block at a height."""
+    block_hash = await node.block_hash(number)
+    return block_hash is not None and await node.body(await node.header(block_hash)) is not None
+
+
 async def _is_dropped_at(node: Node, number: int, head_hash: bytes) -> bool:
     block_hash = await node.block_hash(number)
     return block_hash is None or await is_dropped(node, block_hash, head_hash)

@@ -278,7 +278,7 @@ async def verified(
         open_node(settings.endpoints, archive=settings.archive_endpoints, timeout_s=settings.rpc_timeout_s) as node,
     ):
         await migrate.check(url)
-        wanted = datasets.load(None)
+        wanted = datasets.load(["all"])
         if not mend:
             return await verify.verify(node, url, wanted, block=block, sample=sample), None
         async with open_store(url) as store:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 
 class ItemRef(NamedTuple):
@@ -53,6 +53,20 @@ class RawChange(NamedTuple):
     value: bytes | HashedValue | None
 
 
+class EventRecord(NamedTuple):
+    """One event, in the order of the block."""
+
+    phase: str
+    """``ApplyExtrinsic``, ``Finalization`` or ``Initialization``."""
+    extrinsic_index: int | None
+    """The extrinsic that was being applied, else None."""
+    pallet: str
+    name: str
+    fields: Any
+    """A dict if the event's fields are named, the bare value of a single field without a name, ``()`` if none."""
+    topics: tuple[bytes, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Captured:
     """One block as captured: its header, the exact changes under the tracked prefixes, plain reads."""
@@ -75,6 +89,9 @@ class Captured:
     proven: bool = True
     """False if the endpoint's word was taken: ``changes`` may then name keys that did not change, and lack some
     that did (unless ``bootstrap``)."""
+    extrinsics: tuple[bytes, ...] | None = None
+    """The block's body, proven against the header's extrinsics root; None if nobody asked for it, or no
+    endpoint has it any more."""
 
 
 class Change(NamedTuple):
@@ -111,6 +128,10 @@ class Block:
     """Decoded plain items named in ``Dataset.reads`` (``None`` where absent and without default)."""
     parent_reads: Mapping[ItemRef, object | None]
     """The same of the parent's state, named in ``Dataset.parent_reads``."""
+    events: tuple[EventRecord, ...] = ()
+    """What the block deposited, in order; none at block 0, which executes nothing."""
+    extrinsics: tuple[bytes, ...] | None = None
+    """Each with its length prefix; None where the body was not asked for, or is had by no endpoint."""
 
 
 class Row(NamedTuple):
@@ -153,3 +174,9 @@ class BlockRows:
     """Set if another runtime executed the parent, and at a bootstrap."""
     doubt: str | None = None
     """Why the block is not complete, for people; None if it is."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """Why the block is not complete for one dataset alone, by its name."""
+
+    def doubt_of(self, dataset: str) -> str | None:
+        """Why the block is not complete for a dataset; None if it is."""
+        return self.doubt or self.doubts.get(dataset)

@@ -17,22 +17,25 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.abc import TaskGroup
 
+from indexer.block import body_of, is_body_of, parse_header
 from indexer.endpoints import Endpoint, Footing
 from indexer.errors import ConfigError, NodeError, ProofError
-from indexer.link import Link, TooLarge, Unreachable
+from indexer.link import Link, RpcRefused, TooLarge, Unreachable
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
-from indexer.pool import METHOD_NOT_FOUND, Missing, Pool, height
+from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
 from indexer.redaction import printable, quoted, redact, shown_names
-from indexer.trie import blake2_256, by_hash
+from indexer.trie import by_hash
 
-__all__ = ["METHOD_NOT_FOUND", "Check", "Node", "header_hash", "open_node", "parse_header"]
+__all__ = ["METHOD_NOT_FOUND", "Check", "Node", "open_node"]
 
 PROBE_S = 6.0
 """Seconds between two looks at an endpoint: what a silent one costs at most, with the probe's own time-out."""
 HEIGHTS_KEPT = 4096
 SS58_PREFIXES = 1 << 14
 CHAIN_NAME_MAX = 100
+NO_BODY = 0
+"""Our own code for the refusal of a node that answers with no block: JSON-RPC knows none for it."""
 CUTS_MAX = 12
 """Cuts of the connection after which a proof's keys, halved each time, are down to one."""
 
@@ -188,6 +191,26 @@ class Node:
             self._heights.pop(next(iter(self._heights)))
         return header
 
+    async def body(self, header: Header) -> tuple[bytes, ...] | None:
+        """The extrinsics of a block, each with its length prefix; None if every endpoint refuses or has none.
+
+        Raises ``NodeError`` if that cannot be told, ``ProofError`` if those sent are not what the header names.
+        """
+
+        async def attempt(endpoint: Endpoint) -> tuple[bytes, ...]:
+            result = await endpoint.request("chain_getBlock", [_hex(header.ref.hash)])
+            if result is None:
+                raise RpcRefused(endpoint.name, "chain_getBlock", NO_BODY, f"has no body of block {header.ref}")
+            body = body_of(result, endpoint.name)
+            if not is_body_of(header, body):
+                raise ProofError(f"{endpoint.name} sent extrinsics that are not those of block {header.ref}")
+            return body
+
+        try:
+            return await self._pool.ask(attempt, "chain_getBlock", by_hash=True)
+        except RpcRefused:
+            return None
+
     async def read_proof(
         self, keys: Iterable[bytes], block_hash: bytes, check: Check = lambda _: None
     ) -> tuple[dict[bytes, bytes], str]:
@@ -300,39 +323,6 @@ async def _unsubscribe(link: Link, method: str, name: str) -> None:
     with suppress(NodeError):
         await link.request(method.replace("subscribe", "unsubscribe"), [name], 5.0)
     link.forget(name)  # once more: what was told until now looked like the beginning of another one
-
-
-def parse_header(header: Any, block_hash: bytes | None, endpoint: str) -> Header:
-    """A checked header from its JSON form; ``block_hash = None`` takes the hash it has."""
-    try:
-        parent, state, body = (bytes.fromhex(header[key][2:]) for key in ("parentHash", "stateRoot", "extrinsicsRoot"))
-        number = height(header["number"])
-        digest = tuple(bytes.fromhex(entry[2:]) for entry in header["digest"]["logs"])
-    except (KeyError, TypeError, ValueError):
-        raise ProofError(f"{endpoint} sent a header that is none") from None
-    own_hash = header_hash(parent, number, state, body, digest)
-    if block_hash is not None and own_hash != block_hash:
-        raise ProofError(f"{endpoint} sent a header for 0x{block_hash.hex()} that hashes to 0x{own_hash.hex()}")
-    return Header(BlockRef(number, own_hash), parent, state, body, digest)
-
-
-def header_hash(
-    parent: bytes, number: int, state_root: bytes, extrinsics_root: bytes, digest: Sequence[bytes]
-) -> bytes:
-    """blake2b-256 of the SCALE encoded header (``sp_runtime::generic::Header``)."""
-    encoded = parent + _compact(number) + state_root + extrinsics_root + _compact(len(digest)) + b"".join(digest)
-    return blake2_256(encoded)
-
-
-def _compact(number: int) -> bytes:
-    if number < 1 << 6:
-        return bytes([number << 2])
-    if number < 1 << 14:
-        return (number << 2 | 1).to_bytes(2, "little")
-    if number < 1 << 30:
-        return (number << 2 | 2).to_bytes(4, "little")
-    body = number.to_bytes((number.bit_length() + 7) // 8, "little")
-    return bytes([(len(body) - 4) << 2 | 3]) + body
 
 
 def _hex(data: bytes) -> str:

@@ -20,14 +20,14 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, TIMESTAMP, NodeCache, capture, track
-from indexer.decode import decode, doubt, rows_of
+from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, NodeCache, capture, track
+from indexer.decode import block_rows, decode
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
 from indexer.finality import Finality
 from indexer.heads import Heads
 from indexer.metrics import Metrics
-from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
+from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
 from indexer.node import Node
 from indexer.plan import Plan
 from indexer.runtimes import Runtimes
@@ -246,25 +246,7 @@ class Pipeline:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
         with self._metrics.step("rows"):
-            rows = tuple(
-                row
-                for dataset in self._plan.datasets
-                for row in rows_of(dataset, decoded.block, decoded.changes, runtime)
-            )
-        now_ms = decoded.block.reads.get(TIMESTAMP)
-        return BlockRows(
-            ref=ref,
-            parent_hash=captured.header.parent_hash,
-            timestamp_ms=now_ms if isinstance(now_ms, int) else None,
-            finalized=self._finality.of(ref),
-            complete=not decoded.untyped and (captured.proven or captured.bootstrap),
-            bootstrap=captured.bootstrap,
-            runtime=RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw)
-            if captured.runtime_changed
-            else None,
-            rows=rows,
-            doubt=doubt(captured, decoded),
-        )
+            return block_rows(captured, decoded, runtime, self._plan.datasets, finalized=self._finality.of(ref))
 
     async def _header_at(self, number: int) -> Header:
         """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for."""

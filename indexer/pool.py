@@ -7,14 +7,14 @@ work never has to find out by waiting that one has come back, or has fallen sile
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import structlog
 
+from indexer.block import height
 from indexer.endpoints import FLAPPING_STRIKES, Cause, Endpoint, Footing
 from indexer.errors import NodeError, ProofError, WrongChain, backoff
 from indexer.link import Busy, RpcRefused, Silent, TooLarge, Unreachable
@@ -30,16 +30,8 @@ SLOW_S, SLOW_TIMES = 0.5, 5
 PROBE_TIMEOUT_S = 5.0
 BUSY_PATIENCE_S = 120.0
 """How long a request waits for endpoints that are all at their limits."""
-_HEIGHT = re.compile("0x[0-9a-fA-F]{1,8}")  # the chain counts blocks in 32 bits
 HEAD_PATIENCE_S = 20.0
 """How long a head may be told of whose chain nobody knows."""
-
-
-def height(number: Any) -> int:
-    """The height that a header tells as ``number``. Raises ``ValueError`` for what is none."""
-    if not isinstance(number, str) or not _HEIGHT.fullmatch(number):
-        raise ValueError("no height")
-    return int(number, 16)
 
 
 class Missing(NodeError):

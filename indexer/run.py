@@ -20,7 +20,7 @@ from indexer.datasets.base import Dataset
 from indexer.errors import RAW_SHOWN, DecodeError, IndexerError, NodeError, ProofError, root_cause
 from indexer.fallback import serves_proofs
 from indexer.heads import Heads
-from indexer.heal import alike, cannot_continue, check_start, provable, together
+from indexer.heal import alike, cannot_continue, check_start, has_body, provable, together
 from indexer.metrics import Metrics
 from indexer.model import BlockRef
 from indexer.node import Node
@@ -239,7 +239,7 @@ class Run:
             await anyio.sleep(FILL_POLL_S)
 
     async def _prove_blocks(self) -> None:
-        """Read blocks again that were read without proofs, as far as some endpoint has their state."""
+        """Read blocks again that were read without proofs or bodies, as far as some endpoint has their state."""
         assert self._heads.finalized is not None
         for run, names in alike(await self._store.unproven()).items():
             members = tuple(dataset for dataset in self._datasets if dataset.name in names)
@@ -247,7 +247,9 @@ class Run:
                 continue
             first: int | None = None
             try:
-                found = await provable(self._node, run, self._heads.finalized.hash)
+                if any(dataset.bodies for dataset in members) and not await has_body(self._node, run.last):
+                    members = tuple(dataset for dataset in members if not dataset.bodies)
+                found = await provable(self._node, run, self._heads.finalized.hash) if members else None
                 if found is None:
                     continue
                 first, anew = found

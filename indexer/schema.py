@@ -172,14 +172,25 @@ def keyed(
     return table
 
 
-def log(name: str, *, keys: Sequence[AnyColumn] = (), values: Sequence[AnyColumn], comment: str) -> Log:
-    """Declare a log table, keyed by ``block_number`` and then ``keys``; a reorg deletes from it, nothing updates it."""
+def log(
+    name: str,
+    *,
+    keys: Sequence[AnyColumn] = (),
+    values: Sequence[AnyColumn],
+    comment: str,
+    indexes: Sequence[Sequence[str]] = (),
+) -> Log:
+    """Declare a log table, keyed by ``block_number`` and then ``keys``; a reorg deletes from it, nothing updates it.
+
+    ``indexes`` are further indexes beside the primary key; each gets ``block_number`` appended.
+    """
     table = Table(
         name,
         metadata,
         Column("block_number", BigInteger, primary_key=True, autoincrement=False, comment="Height of the block."),
         *_copies(keys, primary=True),
         *_copies(values, primary=False),
+        *(Index(None, *columns, "block_number") for columns in indexes),
         comment=comment,
         info={"log": True},
     )

@@ -56,8 +56,10 @@ def _views() -> Iterator[str]:
 
 
 def _dataset(name: str, tables: Sequence[TableFact]) -> str:
-    items = ", ".join(f"`{item}`" for item in DATASETS[name].items) or "none; it reads plain values of every block"
-    return f"## Dataset {name}\n\nStorage: {items}.\n\n" + "\n".join(_tables(tables, name))
+    dataset = DATASETS[name]
+    items = ", ".join(f"`{item}`" for item in dataset.items) or "none; it reads plain values of every block"
+    off = "" if dataset.by_default else " Off by default: `--datasets` names it."
+    return f"## Dataset {name}\n\nStorage: {items}.{off}\n\n" + "\n".join(_tables(tables, name))
 
 
 def _tables(tables: Sequence[TableFact], group: str) -> Iterator[str]:

@@ -23,6 +23,8 @@ class Pairs:
 
     keys: Sequence[bytes]
     values: Sequence[bytes]
+    values_inline: bool = False
+    """Trie layout V0, in which a value of any length stands in its node: lists of extrinsics may be so."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value of ``key``, None if it is not among them."""
@@ -62,12 +64,12 @@ class Pairs:
         """The node that holds the keys from ``start`` to ``end``, all alike in their first ``depth`` nibbles."""
         first = self.keys[start]
         if end - start == 1:
-            return encode_node(Node(nibbles(first)[depth:], None, _stored(self.values[start])))
+            return encode_node(Node(nibbles(first)[depth:], None, self._stored(self.values[start])))
         shared = _shared(first, self.keys[end - 1])
         value = None
         at = start
         if 2 * len(first) == shared:
-            value, at = _stored(self.values[start]), start + 1
+            value, at = self._stored(self.values[start]), start + 1
         children: list[bytes | None] = [None] * 16
         while at < end:
             key = self.keys[at]
@@ -77,6 +79,10 @@ class Pairs:
             children[slot] = raw if len(raw) < HASH_LENGTH else blake2_256(raw)
             at = behind
         return encode_node(Node(nibbles(first)[depth:shared], tuple(children), value))
+
+    def _stored(self, value: bytes) -> bytes | HashedValue:
+        is_inline = self.values_inline or len(value) <= INLINE_VALUE_MAX
+        return value if is_inline else HashedValue(blake2_256(value))
 
 
 def pairs(found: Iterable[tuple[bytes, bytes]]) -> Pairs:
@@ -137,10 +143,6 @@ def value_at(state_root: bytes, key: bytes, nodes: Mapping[bytes, bytes]) -> byt
             raise MissingNode(f"the value of 0x{key.hex()} is missing")
         return nodes[node.value.hash]
     return node.value
-
-
-def _stored(value: bytes) -> bytes | HashedValue:
-    return value if len(value) <= INLINE_VALUE_MAX else HashedValue(blake2_256(value))
 
 
 def _shared(first: bytes, last: bytes) -> int:

@@ -33,12 +33,13 @@ DATASETS = _discover()
 
 
 def load(names: Sequence[str] | None = None) -> tuple[Dataset, ...]:
-    """The named datasets in alphabetical order, each once; all of them for ``None``.
+    """The named datasets in alphabetical order, each once; for ``None`` those that are kept by default.
 
-    Raises ``ConfigError`` for a name no file has, and for an empty selection.
+    ``default`` stands for the latter, ``all`` for every one. Raises ``ConfigError`` for a name no file has, and for
+    an empty selection.
     """
-    if names is None:
-        return tuple(DATASETS.values())
+    every = {"default": [d.name for d in DATASETS.values() if d.by_default], "all": list(DATASETS)}
+    names = every["default"] if names is None else [one for name in names for one in every.get(name, [name])]
     for name in names:
         if name not in DATASETS:
             near = difflib.get_close_matches(name, DATASETS, n=1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from indexer.model import Block, Change, ItemRef, Row
+from indexer.scale import Documents, Extrinsic
 from indexer.schema import Keyed, Log
 
 
@@ -29,6 +30,15 @@ class RuntimeView(Protocol):
 
     def default(self, item: ItemRef) -> object | None:
         """The decoded value of an absent key; None for an optional item or one the metadata lacks."""
+        ...
+
+    @property
+    def documents(self) -> Documents:
+        """Events and calls as JSON."""
+        ...
+
+    def decode_extrinsic(self, raw: bytes) -> Extrinsic:
+        """An extrinsic with its length prefix. Raises ``DecodeError``."""
         ...
 
 
@@ -96,3 +106,7 @@ class Dataset:
     Raises ``DecodeError`` for a row that ``rows`` never gives."""
     of_runtime: Callable[[RuntimeView], Iterable[Row]] = no_rows
     """Rows that follow from the running runtime alone, whatever is stored: a table of such rows holds no others."""
+    bodies: bool = False
+    """Whether it needs the extrinsics of every block: a request per block that no other dataset makes."""
+    by_default: bool = True
+    """Whether it is kept where nobody names datasets; no for what is large and of use to few."""

@@ -25,13 +25,10 @@ from indexer.datasets._fields import (
     struct,
     table,
 )
+from indexer.datasets._mechanisms import MECHANISM, STORAGE_INDICES, SUBNETS_PER_MECHANISM
 from indexer.datasets._values import snake, whole
 from indexer.datasets.base import Key
 from indexer.schema import account, integer, netuid, text
-
-SUBNETS_PER_MECHANISM = 4096
-"""Vectors of mechanism m of subnet n stand under n + 4096 * m (``NetUidStorageIndex``, since about spec 320)."""
-STORAGE_INDICES = 1 << 16
 
 _NUMBERS = (
     "LastUpdate", "Emission", "Incentive", "Consensus", "ConsensusByMechanism", "ValidatorTrust", "Dividends",
@@ -106,7 +103,7 @@ DATASET = of_tables(
             "neuron_vector_history",
             keys=[
                 netuid(),
-                integer("mechanism", "Mechanism of the subnet, from 0.", nullable=False),
+                MECHANISM,
                 text("name", "Storage item, in snake case.", nullable=False),
             ],
             fields=[

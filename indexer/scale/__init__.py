@@ -17,8 +17,9 @@ Conventions of decoded values, which encoding accepts as well:
 Bytes that do not fit raise ``DecodeError`` with type path and offset; values that do not fit, ``EncodeError``.
 """
 
+from indexer.model import EventRecord
+from indexer.scale.document import Documents
 from indexer.scale.encode import EncodeError, encode_compact
-from indexer.scale.events import EventRecord
 from indexer.scale.extrinsic import Extrinsic
 from indexer.scale.hashers import (
     blake2_128,
@@ -34,6 +35,7 @@ from indexer.scale.ss58 import ss58_decode, ss58_encode
 from indexer.scale.storage import KeyHash, StorageItem
 
 __all__ = [
+    "Documents",
     "EncodeError",
     "EventRecord",
     "Extrinsic",

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from indexer.errors import DecodeError
-
-
-class EventRecord(NamedTuple):
-    """One event, in the order of the block."""
-
-    phase: str
-    """``ApplyExtrinsic``, ``Finalization`` or ``Initialization``."""
-    extrinsic_index: int | None
-    """The extrinsic that was being applied, else None."""
-    pallet: str
-    name: str
-    fields: Any
-    """A dict if the event's fields are named, the bare value of a single field without a name, ``()`` if none."""
-    topics: tuple[bytes, ...]
+from indexer.model import EventRecord
 
 
 def outer_case(value: Any) -> tuple[str, str, Any]:

@@ -68,6 +68,11 @@ class ExtrinsicCodec:
         }
 
     @property
+    def call_type(self) -> int:
+        """The outer enum of calls."""
+        return self._types.call
+
+    @property
     def types(self) -> set[int]:
         """Every type id that an extrinsic of this runtime is made of."""
         return {self._types.call, self._signed, *self._general.values()}

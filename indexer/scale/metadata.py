@@ -47,6 +47,10 @@ class Pallet:
     prefix: str
     entries: tuple[Entry, ...]
     constants: tuple[Constant, ...]
+    index: int
+    """Its place in the outer enums."""
+    errors: int | None
+    """The enum of its errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +148,11 @@ class _MetadataReader(RegistryReader):
         for _ in ("calls", "event"):
             self.option(self.enum)
         constants = self.many(self.constant)
-        self.option(self.enum)  # errors
+        errors = self.option(self.enum)
         if self.deprecations:
             self.many(self.associated_type)
             self.many(self.view_function)
-        self.u8()  # index: the outer enums carry it as well
-        return Pallet(name, prefix, entries, constants)
+        return Pallet(name, prefix, entries, constants, self.u8(), errors)
 
     def pallet(self) -> Pallet:
         pallet = self.pallet_body()
@@ -171,9 +174,10 @@ class _MetadataReader(RegistryReader):
         self.deprecation()
         return entry
 
-    def enum(self) -> None:
-        self.type_id()
+    def enum(self) -> int:
+        type_id = self.type_id()
         self.deprecated_cases()
+        return type_id
 
     def constant(self) -> Constant:
         constant = Constant(self.text(), self.type_id(), self.octets())

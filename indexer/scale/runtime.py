@@ -7,15 +7,18 @@ block: block N is decoded with the runtime found in the state of N-1 (the caller
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from indexer.errors import DecodeError
-from indexer.model import ItemRef
+from indexer.model import EventRecord, ItemRef
 from indexer.scale.codec import Codec
+from indexer.scale.document import Documents
 from indexer.scale.encode import EncodeError
-from indexer.scale.events import EventRecord, event_records, plain_records
+from indexer.scale.events import event_records, plain_records
 from indexer.scale.extrinsic import Extrinsic, ExtrinsicCodec
 from indexer.scale.metadata import Metadata, parse
+from indexer.scale.registry import Composite, Sequence
 from indexer.scale.storage import StorageItem, storage_item
 
 EVENTS = ItemRef("System", "Events")
@@ -32,6 +35,9 @@ class Runtime:
         self.codec = Codec(metadata.registry)
         """For values whose type id is known, such as ``StorageItem.value_type``."""
         self.extrinsics = ExtrinsicCodec(self.codec, metadata.extrinsic)
+        self._pallet_errors = {
+            pallet.index: (pallet.name, pallet.errors) for pallet in metadata.pallets if pallet.errors is not None
+        }
         self._constants = {
             (pallet.name, constant.name): constant for pallet in metadata.pallets for constant in pallet.constants
         }
@@ -91,6 +97,13 @@ class Runtime:
         """An extrinsic with its length prefix, as ``chain_getBlock`` gives it. Raises ``DecodeError``."""
         return self.extrinsics.decode(raw)
 
+    @cached_property
+    def documents(self) -> Documents:
+        """Events, calls and errors as JSON for people."""
+        return Documents(
+            self.codec.registry, self._event_type(), self.extrinsics.call_type, self._pallet_errors, self.ss58_prefix
+        )
+
     def decode_api(self, api: str, method: str, raw: bytes) -> Any:
         """The result of a runtime API call. Raises ``DecodeError``, also if the metadata does not list the method."""
         known = self.apis.get((api, method))
@@ -124,6 +137,14 @@ class Runtime:
         types |= {constant.type_id for constant in self._constants.values()}
         types |= {output for method in self.apis.values() for output in (method.output, *(t for _, t in method.inputs))}
         return self.codec.check(types | self.extrinsics.types)
+
+    def _event_type(self) -> int | None:
+        """The outer enum of events, found in the type of ``System.Events``; None where that is another one."""
+        item, registry = self._items.get(EVENTS), self.codec.registry
+        kind = None if item is None else registry.definition(registry.unwrapped(item.value_type))
+        record = registry.definition(kind.element) if isinstance(kind, Sequence) else None
+        fields = record.fields if isinstance(record, Composite) else ()
+        return next((field.type_id for field in fields if field.name == "event"), None)
 
     def _events_item(self) -> StorageItem:
         item = self._items.get(EVENTS)

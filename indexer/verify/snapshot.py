@@ -86,12 +86,13 @@ class Snapshot:
         with mapped_errors(f"read {table.name}"):
             names = statements.quoted((*table.keys, *table.values))
             found = await self.connection.fetch(f"SELECT {names} FROM {table.name} WHERE block_number = $1", block)
-        return [dict(record) for record in found]
+        return [self._columns(table, record) for record in found]
 
-    def _columns(self, table: Keyed, record: asyncpg.Record) -> Columns:
+    def _columns(self, table: Keyed | Log, record: asyncpg.Record) -> Columns:
         row = dict(record)
+        columns = table.table.columns if isinstance(table, Log) else table.current.columns
         for name in table.values:
-            if isinstance(row[name], str) and isinstance(table.current.columns[name].type, JSONB):
+            if isinstance(row[name], str) and isinstance(columns[name].type, JSONB):
                 row[name] = json.loads(row[name])
         return row
 

@@ -45,6 +45,7 @@ async def verify(
     """
     started_s = time.monotonic()
     async with open_snapshot(dsn) as snapshot:
+        datasets = [dataset for dataset in datasets if dataset.by_default or dataset.name in snapshot.cursors]
         ref = await _chosen(node, snapshot, datasets, block)
         truth = await truth_of(node, snapshot, datasets, ref)
         work = Comparison(snapshot, truth, ref.number)
@@ -53,6 +54,8 @@ async def verify(
             cursor = snapshot.cursors.get(dataset.name)
             if cursor is None or not cursor.start_block <= ref.number <= cursor.block.number:
                 skipped.append(f"{dataset.name}: block {ref.number} is not indexed")
+            elif dataset.bodies and truth.block.extrinsics is None:
+                skipped.append(f"{dataset.name}: no endpoint has the extrinsics of block {ref.number} any more")
             elif sample is None:
                 await work.whole(dataset)
             else:
@@ -131,6 +134,7 @@ async def truth_of(node: Node, snapshot: Snapshot, datasets: Sequence[Dataset], 
         items=(),
         reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.reads)),
         parent_reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.parent_reads)),
+        bodies=any(dataset.bodies for dataset in datasets if dataset.name in snapshot.cursors),
     )
     captured = await capture(node, NodeCache(CACHE_BYTES), tracked, header, parent, grandparent, bootstrap=False)
     runtimes = _Runtimes(snapshot, captured.code_hash, ref)

@@ -11,7 +11,7 @@ import pytest
 from running import committed, index, running, wait_for
 from tables import Tables, all_rows, assert_equal
 
-from indexer.datasets import DATASETS
+from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import CLIENT_ERROR, RpcError
 from indexer.devchain.server import DevNode
@@ -147,7 +147,7 @@ async def test_a_dataset_whose_state_is_gone_joins_the_others_where_they_are(dat
         await index(database, node.url, stop=HEAD)
     connection = await asyncpg.connect(database)
     holes = await connection.fetch("SELECT dataset, first_block, last_block FROM gaps")
-    assert {row["dataset"] for row in holes} == DATASETS.keys() - {"balances", "blocks"}
+    assert {row["dataset"] for row in holes} == {dataset.name for dataset in load()} - {"balances", "blocks"}
     assert {tuple(row)[1:] for row in holes} == {(SEEN + 1, HEAD - 1)}
     assert {row["block_number"] for row in await connection.fetch("SELECT block_number FROM cursors")} == {HEAD}
     await connection.close()

@@ -17,7 +17,7 @@ from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RawCha
 from indexer.scale import Runtime, StorageItem
 from indexer.store import open_store
 
-DATASETS = load()
+DATASETS = load(["all"])
 
 
 def tracked() -> Tracked:

@@ -38,6 +38,8 @@ HISTORIES = {
     "axons": ("axon_history", ("netuid", "hotkey")),
     "childkeys": ("childkey_history", ("netuid", "hotkey")),
     "account_proxies": ("account_proxy_history", ("account",)),
+    "weight_rows": ("weight_row_history", ("netuid", "mechanism", "uid")),
+    "bond_rows": ("bond_row_history", ("netuid", "mechanism", "uid")),
     "coldkey_hotkeys": ("coldkey_hotkey_history", ("coldkey",)),
 }
 """Tables that hold storage, their histories and keys."""
@@ -312,6 +314,18 @@ def coldkey_hotkeys(row: Row) -> Pairs:
         yield prefix("SubtensorModule.OwnedHotkeys") + blake(row["coldkey"]), accounts(row["owned"])
     if row["staking"] is not None:
         yield prefix("SubtensorModule.StakingHotkeys") + blake(row["coldkey"]), accounts(row["staking"])
+
+
+def weight_rows(row: Row, item: str = "Weights", values: str = "weights") -> Pairs:
+    """Weights."""
+    index = row["netuid"] + 4096 * row["mechanism"]
+    told = [u16(target) + u16(value) for target, value in zip(row["targets"], row[values], strict=True)]
+    yield prefix(f"SubtensorModule.{item}") + u16(index) + u16(row["uid"]), counted(told)
+
+
+def bond_rows(row: Row) -> Pairs:
+    """Bonds."""
+    yield from weight_rows(row, "Bonds", "bonds")
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}

@@ -21,7 +21,18 @@ def test_every_file_is_a_dataset_of_its_name() -> None:
     files = {p.stem for p in folder.glob("*.py") if not p.stem.startswith("_") and p.stem != "base"}
     assert set(DATASETS) == files
     assert files >= {"balances", "blocks", "hyperparameters", "neurons", "stake", "subnets"}
-    assert [dataset.name for dataset in load()] == sorted(files)
+    assert [dataset.name for dataset in load(["all"])] == sorted(files)
+
+
+LARGE = {"bonds", "events", "extrinsics", "weight_commits", "weights"}
+
+
+def test_what_is_large_is_kept_only_where_it_is_named() -> None:
+    kept = [dataset.name for dataset in load()]
+    assert kept == sorted(DATASETS.keys() - LARGE)
+    assert [dataset.name for dataset in load(["default"])] == kept
+    assert [dataset.name for dataset in load(["bonds", "default"])] == sorted([*kept, "bonds"])
+    assert [dataset.name for dataset in load(["bonds", "blocks"])] == ["blocks", "bonds"]
 
 
 def test_a_selection_is_in_order_and_without_repetition() -> None:
@@ -38,9 +49,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_no_table_and_no_item_is_declared_twice_in_a_dataset() -> None:
-    tables = Counter(table.name for dataset in load() for table in dataset.tables)
+    tables = Counter(table.name for dataset in load(["all"]) for table in dataset.tables)
     assert set(tables.values()) == {1}
-    for dataset in load():
+    for dataset in load(["all"]):
         assert len(set(dataset.items)) == len(dataset.items), dataset.name
 
 
@@ -72,7 +83,7 @@ def test_defaults_of_every_real_runtime_can_be_read_as_columns(realdata: Path) -
     seen: set[ItemRef] = set()
     for file in sorted((realdata / "metadata").iterdir()):
         runtime = Runtime.from_metadata(file.read_bytes())
-        for dataset in load():
+        for dataset in load(["all"]):
             for item in dataset.items:
                 found = runtime.item(item)
                 if found is None:
@@ -86,7 +97,7 @@ def test_defaults_of_every_real_runtime_can_be_read_as_columns(realdata: Path) -
                 assert value_json is not None, (file.name, parameter.name)
                 assert parameter.network == (runtime.item(parameter.item).hashers == ()), parameter.name  # type: ignore[union-attr]
                 assert value is not None or not isinstance(default, int), (file.name, parameter.name)
-    never = {str(item) for dataset in load() for item in dataset.items if item not in seen}
+    never = {str(item) for dataset in load(["all"]) for item in dataset.items if item not in seen}
     with (realdata.parent / "STORAGE_2026-10.tsv").open(newline="") as file:
         newer = {f"{row['pallet']}.{row['item']}" for row in csv.DictReader(file, delimiter="\t")}
     assert never - newer == {"Swap.SwapSuperellipse"}, "what no runtime is known to have is a misspelt name"
