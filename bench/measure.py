@@ -1,6 +1,7 @@
 """Times the documented queries and tells their plans, those inside functions too (``auto_explain``).
 
-Plans are Postgres' own, of one run each; times are the client's, over a connection to the same machine.
+Two times each: what the client waited, over a connection to the same machine, and what the server's process had
+a processor for, which other load on the machine does not change much.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
@@ -25,8 +27,10 @@ class Measured:
     """What one query took."""
 
     query: Query
-    p50_ms: float
-    p99_ms: float
+    waited_ms: list[float]
+    """By the client, of every run, in ascending order."""
+    worked_ms: list[float]
+    """By the server's process, likewise."""
     rows: int
     """Of the last run."""
     plan: tuple[str, ...]
@@ -35,19 +39,33 @@ class Measured:
 
 async def measure(connection: Connection, size: Size, query: Query, *, seed: int = 1) -> Measured:
     """Run a query as often as it says, each time with other arguments."""
-    random, taken_ms, rows = Random(seed), [], 0
+    random, rows = Random(seed), 0
+    waited_ms, worked_ms = [], []
     statement = await connection.prepare(query.sql)
     for _ in range(min(3, query.runs)):
         await statement.fetch(*query.arguments(random, size))
+    server = connection.get_server_pid()
     for _ in range(query.runs):
         arguments = query.arguments(random, size)
-        began = time.perf_counter()
+        before, began = _on_processor_ms(server), time.perf_counter()
         rows = len(await statement.fetch(*arguments))
-        taken_ms.append((time.perf_counter() - began) * 1000)
-    taken_ms.sort()
-    last = len(taken_ms) - 1
+        waited_ms.append((time.perf_counter() - began) * 1000)
+        worked_ms.append(_on_processor_ms(server) - before)
     plan = await scans(connection, query.sql, *query.arguments(random, size))
-    return Measured(query, taken_ms[last // 2], taken_ms[round(last * 0.99)], rows, tuple(sorted(set(plan))))
+    return Measured(query, sorted(waited_ms), sorted(worked_ms), rows, tuple(sorted(set(plan))))
+
+
+def percentile(ascending: list[float], share: float) -> float:
+    """The value that ``share`` of all do not exceed."""
+    return ascending[round((len(ascending) - 1) * share)]
+
+
+def _on_processor_ms(pid: int) -> float:
+    """What a process of this machine has had a processor for; 0 where that is not told."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+    except OSError:
+        return 0.0
 
 
 async def scans(connection: Connection, sql: str, *arguments: object) -> list[str]:
@@ -91,17 +109,20 @@ async def report(connection: Connection, size: Size) -> Iterator[str]:
     measured = []
     for query in QUERIES:
         measured.append(one := await measure(connection, size, query))
-        print(f"{query.name}: p50 {one.p50_ms:.2f} ms, p99 {one.p99_ms:.2f} ms, {one.rows} rows", flush=True)
+        print(_line(one), flush=True)
     return _lines(measured)
 
 
+def _line(one: Measured) -> str:
+    figures = [f"{percentile(ms, share):.2f}" for ms in (one.worked_ms, one.waited_ms) for share in (0.5, 0.99)]
+    most = "" if one.query.most_ms is None else f"{one.query.most_ms:g}"
+    return f"| {one.query.name} | {one.rows:,} | {' | '.join(figures)} | {most} |"
+
+
 def _lines(measured: list[Measured]) -> Iterator[str]:
-    yield "| query | rows | p50, ms | p99, ms | must stay below, ms |"
-    yield "|---|---:|---:|---:|---:|"
-    for one in measured:
-        most = "" if one.query.most_ms is None else f"{one.query.most_ms:g}"
-        yield f"| {one.query.name} | {one.rows:,} | {one.p50_ms:.2f} | {one.p99_ms:.2f} | {most} |"
+    yield "| query | rows | work p50 | work p99 | wait p50 | wait p99 | promised |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    yield from map(_line, measured)
     yield ""
     for one in measured:
-        yield f"* {one.query.name}: `{one.query.sql}`"
-        yield f"  {', '.join(one.plan)}"
+        yield f"* {one.query.name}: {', '.join(one.plan)}"

@@ -128,7 +128,7 @@ def positions(size: Size) -> list[tuple[int, int, int]]:
     wanted, coldkeys, pool_count = size.of(300_000, 300), size.of(100_000, 100), size.subnets * size.uids
     while len(found) < wanted:
         pool = int(pool_count * random.random() ** 2)
-        coldkey = int(coldkeys * random.random() ** 3)
+        coldkey = int(coldkeys * random.random() ** 2)
         found[pool % size.subnets, -1 - pool % size.hotkeys, coldkey] = None
     return list(found)
 

@@ -7,7 +7,7 @@ its name; the schema documentation reads the comments from the same files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
 from alembic import op
@@ -34,9 +34,11 @@ def scripts() -> Iterator[str]:
             yield entry.read_text("utf-8")
 
 
-def run(name: str) -> None:
-    """Run ``versions/<name>.sql`` in the migration's transaction."""
+def run(name: str, *, only: Sequence[str] = ()) -> None:
+    """Run ``versions/<name>.sql`` in the migration's transaction; of its statements those that begin so, if given."""
     script = files("migrations").joinpath("versions", f"{name}.sql").read_text("utf-8")
     connection = op.get_bind()
     for statement in statements(script):
+        if only and not re.sub(r"^(--[^\n]*\n|\s)+", "", statement).startswith(tuple(only)):
+            continue
         connection.exec_driver_sql(statement)
