@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from bench.measure import Connection, measure, percentile
 from bench.queries import QUERIES
@@ -14,6 +15,7 @@ from bench.world import FIRST_BLOCK, Size
 
 HISTORIES = ("balance_history", "stake_shares_history", "hotkey_pools_history")
 COUNTS = (8, 32, 128)
+RUNS = 50
 NAMES = (
     "balance of an account",
     "balances of 100 accounts",
@@ -37,7 +39,8 @@ async def compare(connection: Connection, size: Size, counts: Sequence[int] = CO
             made.append(f"{time.monotonic() - began:.0f}")
             await connection.execute("set search_path = parted, public")
         for query in queries:
-            one = await measure(connection, size, query)
+            one = await measure(connection, size, replace(query, runs=min(query.runs, RUNS)))
+            print(count, query.name, flush=True)
             found[query.name].append(f"{percentile(one.worked_ms, 0.5):.2f} / {percentile(one.worked_ms, 0.99):.2f}")
         await connection.execute("set search_path = public")
     await connection.execute("drop schema if exists parted cascade")

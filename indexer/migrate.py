@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from indexer import datasets, schema
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
 from indexer.redaction import foreign
 from indexer.session import CONNECT_TIMEOUT_S
@@ -84,6 +85,23 @@ def _upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    set_storage(connection)
+
+
+def set_storage(connection: Connection) -> None:
+    """Give every declared table the storage parameters of its kind; those that have them are left alone.
+
+    Locks out no reader and no writer of rows.
+    """
+    found = connection.execute(
+        text("select relname, reloptions from pg_class where relnamespace = current_schema()::regnamespace")
+    )
+    has = {name: set(options or ()) for name, options in found}
+    for table in (table for dataset in datasets.DATASETS.values() for table in dataset.tables):
+        for one in (table.table,) if isinstance(table, schema.Log) else (table.current, table.history):
+            wanted = {f"{key}={value}" for key, value in schema.settings(one).items()}
+            if one.name in has and not wanted <= has[one.name]:
+                connection.execute(text(f'alter table "{one.name}" set ({", ".join(sorted(wanted))})'))
 
 
 def _checked_revision(connection: Connection) -> str | None:
