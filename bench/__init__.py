@@ -1,1 +1,1 @@
-"""How the database behaves at the size of the full chain: a generator of such a database, and documented queries on it."""
+"""The database at the size of the full chain: a generator of one, and documented queries on it."""

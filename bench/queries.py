@@ -1,4 +1,4 @@
-"""The documented queries that are measured: what people ask, with other arguments each time, and how quick it must be."""
+"""The documented queries that are measured: what people ask, with other arguments each time, and how quickly."""
 
 from __future__ import annotations
 

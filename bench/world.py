@@ -9,6 +9,7 @@ the same scale gives the same rows. Nothing here touches a database.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
@@ -62,12 +63,12 @@ class Size:
     @property
     def subnets(self) -> int:
         """Subnets: fewer at a small scale, but not by as much, as queries go through all of them."""
-        return max(4, round(130 * self.scale**0.5))
+        return max(4, round(130 * math.sqrt(self.scale)))
 
     @property
     def uids(self) -> int:
         """Uids per subnet."""
-        return max(16, min(UIDS, round(UIDS * self.scale**0.5)))
+        return max(16, min(UIDS, round(UIDS * math.sqrt(self.scale))))
 
 
 def account_id(number: int) -> bytes:
@@ -240,7 +241,7 @@ def _parameters(size: Size, keyed: Callable[[str], Keyed]) -> Iterator[Contents]
     other = row("stored_hyperparameters", value="%d", value_json="%d", raw="\\\\x0100")
     keys = [(netuid, name) for netuid in range(size.subnets) for name in of_subnets]
 
-    def value(random: Random, block: int, at: int) -> str:
+    def value(random: Random, _block: int, at: int) -> str:
         drawn = random.randrange(1000)
         return one if keys[at][1] == "networks_added" else other % (drawn, drawn)
 

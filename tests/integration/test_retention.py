@@ -169,7 +169,8 @@ async def test_what_is_not_final_or_lies_in_a_hole_is_not_forgotten_before_its_t
         # Blocks 25 to 31 are missing, as after a long pause: the first block to keep, 29, is one of them.
         await connection.execute("UPDATE coverage SET last_block = 24")
         await connection.execute(
-            "INSERT INTO coverage (dataset, first_block, last_block, complete) SELECT dataset, 32, $1, true FROM cursors",
+            "INSERT INTO coverage (dataset, first_block, last_block, complete) "
+            "SELECT dataset, 32, $1, true FROM cursors",
             HEAD,
         )
         assert (await forgotten(database))[-1] == 24
