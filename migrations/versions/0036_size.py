@@ -25,13 +25,14 @@ def downgrade() -> None:
     op.execute("drop function stake_shares_as_of(bigint, bytea, bytea, integer)")
     op.execute("drop view delegations")
     op.execute(f"drop function alpha_rao({ARGUMENTS})")
+    op.execute(f"drop function alpha_rao_of_any({ARGUMENTS})")
     op.execute("drop function power_of_ten(bigint)")
-    op.execute(f"alter function alpha_rao_of_any({ARGUMENTS}) rename to alpha_rao")
     for one in ("spec_at(bigint)", "subnets_as_of(bigint)", "indexed_block(text, bigint)"):
         op.execute(f"alter function {one} parallel unsafe")
     sql.run(
         "0006_stake",
         only=[
+            "create function alpha_rao(",
             "comment on function alpha_rao(",
             "create view delegations",
             "comment on view delegations",

@@ -4,9 +4,59 @@ alter function spec_at(bigint) parallel safe;
 alter function subnets_as_of(bigint) parallel safe;
 alter function indexed_block(text, bigint) parallel safe;
 
--- The rule of older specs, which needs a loop: called for the rows it is for, and for no others.
-alter function alpha_rao(integer, bigint, bigint, numeric, numeric, bigint, numeric, numeric, bigint, bigint, bigint)
-rename to alpha_rao_of_any;
+-- Every spec, step by step, as alpha_rao was: called where its one expression does not do.
+create function alpha_rao_of_any(
+    spec_version integer, stake bigint, pool_alpha bigint,
+    share_bits numeric, share_mantissa numeric, share_exponent bigint,
+    total_bits numeric, total_mantissa numeric, total_exponent bigint,
+    share_epoch bigint, pool_epoch bigint
+) returns bigint
+language plpgsql immutable parallel safe as $$
+declare
+    v constant numeric := coalesce(pool_alpha, 0);
+    bigint_max constant numeric := 9223372036854775807; -- the runtime ends at 2^64 - 1; all supply is below 2^55
+    two128 constant numeric := 340282366920938463463374607431768211456;
+    ratio numeric;
+    s_m numeric := share_mantissa;
+    s_e integer := share_exponent;
+    d_m numeric := total_mantissa;
+    d_e integer := total_exponent;
+    alpha numeric;
+begin
+    if spec_version < 233 then
+        return coalesce(stake, 0);
+    end if;
+    -- A pool that was closed and opened again voids the shares of its earlier generations. Epochs are absent,
+    -- that is 0, before spec 459, so the rule holds for every block.
+    if coalesce(pool_epoch, 0) <> 0 and coalesce(share_epoch, 0) <> pool_epoch then
+        return 0;
+    end if;
+    if spec_version < 397 then
+        if coalesce(total_bits, 0) = 0 or coalesce(share_bits, 0) = 0 then
+            return 0;
+        end if;
+        -- U64F64 arithmetic: bits of V / D, then times S; a quotient that overflows multiplies first.
+        ratio := div(v * two128, total_bits);
+        alpha := case when ratio < two128 then div(ratio * share_bits, two128) else div(v * share_bits, total_bits) end;
+        return least(alpha, bigint_max);
+    end if;
+    if share_bits is not null then
+        select f.mantissa, f.exponent into s_m, s_e from safe_float(share_bits) f;
+    end if;
+    if total_bits is not null then
+        select f.mantissa, f.exponent into d_m, d_e from safe_float(total_bits) f;
+    end if;
+    if coalesce(s_m, 0) = 0 or coalesce(d_m, 0) = 0 then
+        return 0;
+    end if;
+    -- floor(V * S / D) exactly: the runtime's normalisation on the way drops out (MODEL_2026-10.md 1.4).
+    alpha := div(
+        v * s_m * trunc(power(10::numeric, greatest(s_e - d_e, 0))),
+        d_m * trunc(power(10::numeric, greatest(d_e - s_e, 0)))
+    );
+    return least(alpha, bigint_max, case when spec_version >= 458 then v end);
+end
+$$;
 comment on function alpha_rao_of_any(integer, bigint, bigint, numeric, numeric, bigint, numeric, numeric, bigint, bigint, bigint) is
 'What alpha_rao tells, for every spec, step by step.';
 
@@ -22,7 +72,7 @@ language sql immutable parallel safe as $$
 $$;
 comment on function power_of_ten(bigint) is '10 to a power from 0: looked up where it is small, as nearly always.';
 
-create function alpha_rao(
+create or replace function alpha_rao(
     spec_version integer, stake bigint, pool_alpha bigint,
     share_bits numeric, share_mantissa numeric, share_exponent bigint,
     total_bits numeric, total_mantissa numeric, total_exponent bigint,
