@@ -9,6 +9,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
 from test_readme_sql import QUERIES as README
 from test_sdk_table import BESIDE, READS
 
@@ -203,3 +205,40 @@ async def test_every_table_has_the_storage_parameters_of_its_kind(connection: An
         found = await other.exec_driver_sql("SELECT reloptions FROM pg_class WHERE relname = 'balances'")
         assert "fillfactor=80" in found.scalar_one()
     await engine.dispose()
+
+
+async def shapes(dsn: str) -> set[str]:
+    """Functions, views and indexes, whole."""
+    opened = await asyncpg.connect(dsn)
+    rows = await opened.fetch(
+        "SELECT pg_get_functiondef(oid) AS shape FROM pg_proc WHERE pronamespace = 'public'::regnamespace UNION ALL "
+        "SELECT relname || pg_get_viewdef(oid) || coalesce(obj_description(oid), '') FROM pg_class "
+        "WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace UNION ALL "
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    )
+    await opened.close()
+    return {row["shape"] for row in rows}
+
+
+async def test_the_revisions_of_size_go_down_and_up_again(empty_database: str) -> None:
+    scripts = ScriptDirectory.from_config(migrate._config())
+    before = scripts.get_revision("0036").down_revision
+    assert isinstance(before, str)
+
+    async def go(step: Any, to: str) -> set[str]:
+        def run(connection: Any) -> None:
+            config = migrate._config()
+            config.attributes["connection"] = connection
+            step(config, to)
+
+        engine = migrate.engine_for(empty_database)
+        async with engine.begin() as opened:
+            await opened.run_sync(run)
+        await engine.dispose()
+        return await shapes(empty_database)
+
+    was = await go(command.upgrade, before)
+    new = await go(command.upgrade, "head")
+    assert new != was
+    assert await go(command.downgrade, before) == was
+    assert await go(command.upgrade, "head") == new
