@@ -32,6 +32,7 @@ UPGRADE_TIMEOUT_S = 3600.0
 """Seconds for a migration, which may rewrite large tables, and for waiting until another instance has done it."""
 MIGRATION_LOCK = 0x6274_7369_646D  # "btsidm": one migration at a time per database
 
+assert datasets.DATASETS  # importing them declares their tables
 T = TypeVar("T")
 
 
@@ -97,11 +98,10 @@ def set_storage(connection: Connection) -> None:
         text("select relname, reloptions from pg_class where relnamespace = current_schema()::regnamespace")
     )
     has = {name: set(options or ()) for name, options in found}
-    for table in (table for dataset in datasets.DATASETS.values() for table in dataset.tables):
-        for one in (table.table,) if isinstance(table, schema.Log) else (table.current, table.history):
-            wanted = {f"{key}={value}" for key, value in schema.settings(one).items()}
-            if one.name in has and not wanted <= has[one.name]:
-                connection.execute(text(f'alter table "{one.name}" set ({", ".join(sorted(wanted))})'))
+    for name, table in schema.metadata.tables.items():
+        wanted = {f"{key}={value}" for key, value in schema.settings(table).items()}
+        if name in has and not wanted <= has[name]:
+            connection.execute(text(f'alter table "{name}" set ({", ".join(sorted(wanted))})'))
 
 
 def _checked_revision(connection: Connection) -> str | None:

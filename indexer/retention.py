@@ -17,7 +17,7 @@ from indexer.errors import IndexerError, root_cause
 from indexer.metrics import Metrics
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
-from indexer.statements import quoted
+from indexer.statements import touched_since
 from indexer.store import Store
 
 log = structlog.get_logger()
@@ -113,7 +113,7 @@ def _forgotten(table: Keyed | Log, begins: int, first: int) -> tuple[str, *tuple
     name = table.history.name
     return (
         f"DELETE FROM {name} h USING (SELECT t.*, l.block_number, l.exists FROM ("
-        f"SELECT DISTINCT {quoted(table.keys)} FROM {name} WHERE block_number > $1 AND block_number <= $2) t "
+        f"{touched_since(table)} AND block_number <= $2) t "
         f"CROSS JOIN LATERAL (SELECT x.block_number, x.exists FROM {name} x WHERE {latest} AND x.block_number <= $2 "
         f"ORDER BY x.block_number DESC LIMIT 1) l) k WHERE {same} "
         "AND (h.block_number < k.block_number OR h.block_number = k.block_number AND NOT k.exists)",

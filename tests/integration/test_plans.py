@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from importlib.resources import files
 from random import Random
 from typing import Any
 
 import asyncpg
 import pytest
 from alembic import command
+from alembic.config import Config
 from alembic.script import ScriptDirectory
 from test_readme_sql import QUERIES as README
 from test_sdk_table import BESIDE, READS
@@ -220,14 +222,19 @@ async def shapes(dsn: str) -> set[str]:
     return {row["shape"] for row in rows}
 
 
+def alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")))
+    return config
+
+
 async def test_the_revisions_of_size_go_down_and_up_again(empty_database: str) -> None:
-    scripts = ScriptDirectory.from_config(migrate._config())
-    before = scripts.get_revision("0036").down_revision
+    before = ScriptDirectory.from_config(alembic()).get_revision("0036").down_revision
     assert isinstance(before, str)
 
     async def go(step: Any, to: str) -> set[str]:
         def run(connection: Any) -> None:
-            config = migrate._config()
+            config = alembic()
             config.attributes["connection"] = connection
             step(config, to)
 
