@@ -88,4 +88,5 @@ async def _circumstances(connection: Connection, size: Size) -> Iterator[str]:
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

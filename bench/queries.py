@@ -59,22 +59,22 @@ QUERIES = (
     Query(
         "balance of an account",
         "SELECT * FROM balance_at($1, $2)",
-        lambda random, size: (_account(random, size), _block(random, size)), 5, 2000,
+        lambda random, size: (_account(random, size), _block(random, size)), 5, 500,
     ),
     Query(
         "uid of a hotkey",
         "SELECT uid($1, $2, $3)",
-        lambda random, size: (_hotkey(random, size), _netuid(random, size), _block(random, size)), 5, 1000,
+        lambda random, size: (_hotkey(random, size), _netuid(random, size), _block(random, size)), 5, 300,
     ),
     Query(
         "who holds a uid",
         "SELECT * FROM uids_at($3, ARRAY[$1::integer], ARRAY[$2::bigint])",
-        lambda random, size: (_netuid(random, size), random.randrange(size.uids), _block(random, size)), 5, 1000,
+        lambda random, size: (_netuid(random, size), random.randrange(size.uids), _block(random, size)), 5, 300,
     ),
     Query(
         "where a hotkey serves",
         "SELECT * FROM axons_at($3, ARRAY[$2::integer], ARRAY[$1])",
-        lambda random, size: (_hotkey(random, size), _netuid(random, size), _block(random, size)), 5, 1000,
+        lambda random, size: (_hotkey(random, size), _netuid(random, size), _block(random, size)), 5, 300,
     ),
     Query(
         "a subnet's hyperparameters",
@@ -84,7 +84,7 @@ QUERIES = (
     Query(
         "portfolio of a coldkey",
         "SELECT * FROM delegations_at($2, of_coldkey => $1)",
-        lambda random, size: (_coldkey(random, size), _block(random, size)), 20, 1000,
+        lambda random, size: (_coldkey(random, size), _block(random, size)), 20, 400,
     ),
     Query(
         "nominators of a hotkey",
