@@ -37,6 +37,7 @@ The path of the data, readable from the listing of this folder:
 * ``store``     the database: one writer, cursors, transactions, rewind
 * ``leader``    the one writer: becoming it, standing by for it, staying it
 * ``recover``   the common ancestor; the only road back
+* ``retention`` old blocks forgotten, what they left in force kept
 * ``subtrie``   the trie of stored pairs, built from nothing (pure)
 * ``verify``    the tables against the chain, by root and proof; repair
 * ``heal``      state the nodes have dropped, holes to fill in, blocks to prove

@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     standby: bool = Field(
         False, description="If another instance writes to this database, wait to take over instead of exiting with 4."
     )
+    retain: int | None = Field(
+        None,
+        ge=1,
+        description="Blocks to keep: what happened before the last so many is forgotten, and what still holds is kept. "
+        "Unset: everything.",
+    )
     rpc_timeout_s: float = Field(
         30.0, gt=0, description="Seconds one request to a node may take before the next endpoint is tried."
     )

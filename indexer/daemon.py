@@ -23,6 +23,7 @@ from indexer.metrics import Metrics
 from indexer.node import Node, open_node
 from indexer.outage import Outage
 from indexer.redaction import redact
+from indexer.retention import forget_for_ever
 from indexer.run import Run
 from indexer.stall import Stall
 from indexer.store import Store, open_store
@@ -131,6 +132,8 @@ async def _supervise(
                     if settings.verify_every_blocks:
                         every = settings.verify_every_blocks
                         group.start_soon(patrol, node, url, store, wanted, metrics, every, name="verify")
+                    if settings.retain is not None:
+                        group.start_soon(forget_for_ever, store, wanted, settings.retain, metrics, name="retention")
                     await run.execute()
                     group.cancel_scope.cancel()
                 outage.over()

@@ -153,6 +153,9 @@ class Metrics:
         self.incomplete_blocks = Counter(
             "indexer_incomplete_blocks_total", "Blocks committed without proof of completeness.", registry=registry
         )
+        self.first_block = Gauge(
+            "indexer_first_block", "First block that is kept, once older ones were forgotten.", registry=registry
+        )
         self.verified_block = Gauge(
             "indexer_verified_block", "Height of the last block whose tables were compared with the chain.",
             registry=registry,

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from indexer import migration_plan
+from indexer import datasets, migration_plan, schema
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
 from indexer.migration_plan import Step
 from indexer.redaction import foreign
@@ -34,6 +34,7 @@ LOCK_PAUSE_S = 0.2
 """Seconds between two tries to be the one that migrates."""
 MIGRATION_LOCK = 0x6274_7369_646D  # "btsidm": one migration at a time per database
 
+assert datasets.DATASETS  # importing them declares their tables
 T = TypeVar("T")
 
 
@@ -115,6 +116,8 @@ def _alembic(connection: Connection, to: str, back: bool) -> None:
     config = migration_plan.config()
     config.attributes["connection"] = connection
     (command.downgrade if back else command.upgrade)(config, to)
+    if not back:
+        set_storage(connection)
 
 
 def _sizes(connection: Connection, names: list[str]) -> dict[str, int]:
@@ -126,6 +129,21 @@ def _sizes(connection: Connection, names: list[str]) -> dict[str, int]:
         if rows is not None:
             found[name] = rows if rows >= 0 else connection.scalar(text(f'select count(*) from "{name}"')) or 0
     return found
+
+
+def set_storage(connection: Connection) -> None:
+    """Give every declared table the storage parameters of its kind; those that have them are left alone.
+
+    Locks out no reader and no writer of rows.
+    """
+    found = connection.execute(
+        text("select relname, reloptions from pg_class where relnamespace = current_schema()::regnamespace")
+    )
+    has = {name: set(options or ()) for name, options in found}
+    for name, table in schema.metadata.tables.items():
+        wanted = {f"{key}={value}" for key, value in schema.settings(table).items()}
+        if name in has and not wanted <= has[name]:
+            connection.execute(text(f'alter table "{name}" set ({", ".join(sorted(wanted))})'))
 
 
 def _checked_revision(connection: Connection) -> str | None:

@@ -38,6 +38,19 @@ KEYED: dict[str, Keyed] = {}
 LOGS: dict[str, Log] = {}
 """Every log table by name, in order of declaration."""
 
+SETTINGS: dict[str, dict[str, str]] = {
+    # A block changes a few rows in place: with room left in their pages, no index has to be touched for it.
+    "current": {
+        "fillfactor": "80",
+        "autovacuum_vacuum_scale_factor": "0.02",
+        "autovacuum_analyze_scale_factor": "0.02",
+    },
+    # Rows are only added. A fifth of a year would be too long to wait for statistics, and for pages known all visible.
+    "history": {"autovacuum_vacuum_insert_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.02"},
+    "log": {"autovacuum_vacuum_insert_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.02"},
+}
+"""Storage parameters by kind of table; ``migrate`` sets them on every declared table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
@@ -122,11 +135,13 @@ def keyed(
     values: Sequence[AnyColumn],
     comment: str,
     indexes: Sequence[Sequence[str]] = (),
+    removed: Sequence[Sequence[str]] = (),
 ) -> Keyed:
     """Declare a keyed table: ``name`` holds the current rows, ``history`` one row per change.
 
     ``indexes`` are further indexes on both tables beside the primary key (the history's get
-    ``block_number`` appended). Values are nullable: NULL means that the storage key is absent.
+    ``block_number`` appended), ``removed`` such on the history's rows that end a key: for large tables
+    that are read as of a block by these columns. Values are nullable: NULL means that the storage key is absent.
     """
     every = [*keys, *values]
     current_table = Table(
@@ -157,6 +172,15 @@ def keyed(
         # As-of functions look up what was removed since a block: few rows among very many.
         Index(f"{history}_removed_idx", "block_number", postgresql_where=sql_text('NOT "exists"')),
         *(Index(None, *columns, "block_number") for columns in indexes),
+        *(
+            Index(
+                f"{history}_removed_{'_'.join(columns)}_idx",
+                *columns,
+                "block_number",
+                postgresql_where=sql_text('NOT "exists"'),
+            )
+            for columns in removed
+        ),
         comment=f"{comment} One row per change.",
         info={"keyed": "history"},
     )
@@ -202,6 +226,11 @@ def log(
         tuple(c.name for c in [*keys, *values] if c.info.get("account")),
     )
     return LOGS[name]
+
+
+def settings(table: Table) -> dict[str, str]:
+    """The storage parameters of a table; empty for core tables."""
+    return SETTINGS.get(table.info.get("keyed") or ("log" if table.info.get("log") else ""), {})
 
 
 def _copies(columns: Sequence[AnyColumn], *, primary: bool) -> list[AnyColumn]:

@@ -202,10 +202,17 @@ def delete_history(table: Keyed) -> str:
 
 
 def uncovered(table: Keyed, limit: int) -> str:
-    """Keys and blocks of history rows in blocks that the coverage of dataset $1 does not name."""
+    """Keys and blocks of history rows in blocks that the coverage of dataset $1 does not name.
+
+    Not those that still held at its first block: where older blocks were forgotten, they are what is left.
+    """
+    name = table.history.name
     return (
-        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {table.history.name} h WHERE NOT EXISTS ("
+        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {name} h WHERE NOT EXISTS ("
         "SELECT FROM coverage c WHERE c.dataset = $1 AND h.block_number BETWEEN c.first_block AND c.last_block) "
+        "AND NOT (h.exists AND EXISTS (SELECT FROM cursors c WHERE c.dataset = $1 AND h.block_number < c.start_block "
+        f"AND NOT EXISTS (SELECT FROM {name} n WHERE {_same_key(table, 'n', 'h')} "
+        "AND n.block_number > h.block_number AND n.block_number <= c.start_block))) "
         f"ORDER BY h.block_number LIMIT {limit:d}"
     )
 

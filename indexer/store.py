@@ -78,6 +78,8 @@ class Store:
             await self._check_token(connection, what, "FOR SHARE")
             yield connection
 
+    transaction = _transaction  # for what is done beside the blocks: see ``retention``
+
     async def _check_token(self, connection: Connection, what: str, lock: str = "") -> None:
         if self._token is None:
             raise Fatal(f"{what}: this instance is not the writer")

@@ -7,7 +7,7 @@ its name; the schema documentation reads the comments from the same files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
 from alembic import op
@@ -39,9 +39,9 @@ def script(name: str) -> str:
     return files("migrations").joinpath("versions", f"{name}.sql").read_text("utf-8")
 
 
-def run(name: str) -> None:
-    """Run ``versions/<name>.sql`` in the migration's transaction."""
-    execute(*statements(script(name)))
+def run(name: str, *, only: Sequence[str] = ()) -> None:
+    """Run ``versions/<name>.sql`` in the migration's transaction; of its statements those that begin so, if given."""
+    execute(*(one for one in statements(script(name)) if not only or bare(one).startswith(tuple(only))))
 
 
 def undo(name: str) -> None:

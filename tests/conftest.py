@@ -17,6 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from indexer import embedded
 
+SIZED_SCALE = 0.01
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 for _name in [name for name in os.environ if name.startswith("INDEXER_")]:
@@ -143,6 +144,17 @@ def another_database(_portal: BlockingPortal, postgres_url: str, _template: str)
 def empty_database(_portal: BlockingPortal, postgres_url: str) -> Iterator[str]:
     """URL of a fresh database without any table."""
     with _new_database(_portal, postgres_url, "template0") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sized_database(_portal: BlockingPortal, postgres_url: str, _template: str) -> Iterator[str]:
+    """URL of a database as the full chain's, at a hundredth of its size, with statistics; nobody may change it."""
+    from bench.load import load
+    from bench.world import Size
+
+    with _new_database(_portal, postgres_url, _template) as url:
+        _portal.call(load, url, Size(SIZED_SCALE))
         yield url
 
 

@@ -34,6 +34,7 @@ STAKE_SHARES = keyed(
     ],
     comment="Shares of coldkeys in hotkey pools, as stored. What they are worth: delegations.",
     indexes=[("coldkey",), ("hotkey",)],
+    removed=[("coldkey",), ("hotkey",)],
 )
 
 HOTKEY_POOLS = keyed(

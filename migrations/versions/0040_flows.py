@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrations import sql
 
 revision = "0040"
-down_revision = "0024"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 

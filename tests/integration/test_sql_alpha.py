@@ -191,3 +191,39 @@ async def test_the_price_follows_the_rule_of_the_spec(sql: Any) -> None:
     query = "select subnet_price($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::jsonb)"
     for arguments, price in PRICES:
         assert await sql.fetchval(query, *arguments) == price, arguments
+
+
+async def test_the_one_expression_tells_what_the_steps_tell(database: str) -> None:
+    """For all specs and for values that are absent, zero, of another generation, or far apart."""
+    dice = random.Random(7)
+
+    def drawn(*usual: object) -> object:
+        return dice.choice([None, 0, *usual])
+
+    rows = []
+    for _ in range(3000):
+        mantissa = dice.randrange(10**20, 10**21)
+        rows.append((
+            dice.choice([200, 232, 233, 300, 396, 397, 457, 458, 475]),
+            drawn(10**9), drawn(1, 10**12, dice.randrange(2**55)),
+            dice.choice([None, None, None, 2**64, dice.randrange(2**80)]), drawn(mantissa, 1),
+            dice.choice([None, -30, -8, 0, 3, 14]),
+            dice.choice([None, None, None, 2**70]), drawn(mantissa * 3, 10**20 + 1),
+            dice.choice([None, -20, -9, 0, 2]), drawn(1, 2), drawn(1, 2),
+        ))  # fmt: skip
+    connection = await asyncpg.connect(database)
+    parameters = ", ".join(
+        f"${at}::{kind}[]"
+        for at, kind in enumerate(
+            ("int", "bigint", "bigint", "numeric", "numeric", "bigint", "numeric", "numeric", "bigint", "bigint",
+             "bigint"), 1,
+        )
+    )  # fmt: skip
+    found = await connection.fetch(
+        "SELECT alpha_rao(a, b, c, d, e, f, g, h, i, j, k) AS one, alpha_rao_of_any(a, b, c, d, e, f, g, h, i, j, k) "
+        f"AS steps FROM unnest({parameters}) u (a, b, c, d, e, f, g, h, i, j, k)",
+        *map(list, zip(*rows, strict=True)),
+    )
+    await connection.close()
+    assert [row["one"] for row in found] == [row["steps"] for row in found]
+    assert len({row["one"] for row in found}) > 80

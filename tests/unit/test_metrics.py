@@ -13,6 +13,7 @@ from indexer.metrics import Metrics
 NAMES = {
     "indexer_head_block",
     "indexer_finality_lag_blocks",
+    "indexer_first_block",
     "indexer_committed_block",
     "indexer_lag_blocks",
     "indexer_lag_seconds",
