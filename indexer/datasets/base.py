@@ -31,6 +31,10 @@ class RuntimeView(Protocol):
         """The decoded value of an absent key; None for an optional item or one the metadata lacks."""
         ...
 
+    def constants(self) -> Iterable[tuple[str, str, object]]:
+        """(pallet, name, decoded value) of every constant of the metadata."""
+        ...
+
 
 class Source(NamedTuple):
     """One storage item as one table tells it; ``name`` where a table tells an item more than once."""

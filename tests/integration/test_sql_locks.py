@@ -186,9 +186,7 @@ async def test_of_equal_convictions_the_greatest_account_leads(chain: Chain) -> 
 async def test_the_threshold_of_a_takeover_follows_the_spec(chain: Chain) -> None:
     ask = "select eligible_rao, threshold_rao, changeable_at_block, leader_hotkey from subnet_ownership(7, $1)"
     assert tuple(await chain.sql.fetchrow(ask, 2)) == (50_000, 9_000, 2_629_800, LEADER)
-    older = []
-    for spec in (446, 445, 444):
-        older.append(await chain.block(FakeRuntime(spec, RATES)))
+    older = [await chain.block(FakeRuntime(spec, RATES)) for spec in (446, 445, 444)]
     found = [tuple(await chain.sql.fetchrow(ask, block))[:2] for block in older]
     assert found == [(50_000, 5_000), (50_000, 5_000), (90_000, 9_000)]
     assert await chain.sql.fetch("select * from subnet_ownership(3)") == []

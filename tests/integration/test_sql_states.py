@@ -33,12 +33,16 @@ class FakeRuntime:
 
     spec_version: int
     defaults: Mapping[ItemRef, object] = field(default_factory=dict)
+    constant: Mapping[tuple[str, str], object] = field(default_factory=dict)
 
     def has(self, item: ItemRef) -> bool:
         return item in self.defaults
 
     def default(self, item: ItemRef) -> object | None:
         return self.defaults.get(item)
+
+    def constants(self) -> Iterable[tuple[str, str, object]]:
+        return [(pallet, name, value) for (pallet, name), value in self.constant.items()]
 
 
 def item(name: str) -> ItemRef:

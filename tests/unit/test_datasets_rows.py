@@ -32,6 +32,9 @@ class FakeRuntime:
     def default(self, item: ItemRef) -> object | None:
         return self.defaults.get(item)
 
+    def constants(self) -> Iterable[tuple[str, str, object]]:
+        return ()
+
 
 BLOCK = Block(
     number=7, hash=bytes([7] * 32), parent_hash=bytes([6] * 32), state_root=bytes([5] * 32),
