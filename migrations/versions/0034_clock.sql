@@ -27,15 +27,16 @@ returns table (
     netuid integer, tempo bigint, epoch_index bigint, last_epoch_block bigint, blocks_since_last_step bigint,
     pending_epoch_at bigint, next_epoch_start_block bigint, blocks_remaining bigint, seconds_remaining numeric
 )
-language sql stable as $$
-    with at as materialized (
-        select i.block, spec_at(i.block) as spec, case when exists (
-            select from cursors c where c.dataset = 'network' and i.block between c.start_block and c.block_number
-        ) then block_time(i.block) end as seconds
-        from indexed_block('subnets', $1) h (block)
-        cross join lateral indexed_block('hyperparameters', h.block) i (block)
-    )
-    select
+language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    at constant bigint := indexed_block('hyperparameters', indexed_block('subnets', block));
+    spec constant integer := spec_at(at);
+    seconds constant numeric := case when exists (
+        select from cursors c where c.dataset = 'network' and at between c.start_block and c.block_number
+    ) then block_time(at) end;
+begin
+    return query select
         s.netuid,
         t.tempo,
         p.subnet_epoch_index,
@@ -43,35 +44,38 @@ language sql stable as $$
         coalesce(p.blocks_since_last_step, 0),
         nullif(p.pending_epoch_at, 0),
         n.next,
-        case when n.next is not null then greatest(0, n.next - at.block) end,
-        case when n.next is not null then greatest(0, n.next - at.block) * at.seconds end
-    from at
-    cross join lateral (
-        select distinct h.netuid from subnet_info_history h where $2 is null or h.netuid = any($2)
+        case when n.next is not null then greatest(0, n.next - at) end,
+        case when n.next is not null then greatest(0, n.next - at) * seconds end
+    from (
+        select k.netuid from subnet_info k where of_netuid is null or k.netuid = any(of_netuid)
+        union
+        select h.netuid from subnet_info_history h
+        where not h."exists" and h.block_number > at and (of_netuid is null or h.netuid = any(of_netuid))
     ) s
     cross join lateral (
         select h.networks_added from subnet_info_history h
-        where h.netuid = s.netuid and h.block_number <= at.block
+        where h.netuid = s.netuid and h.block_number <= at
         order by h.block_number desc limit 1
     ) i
     cross join lateral (
-        select coalesce(h.value, 0)::bigint as tempo from hyperparameter_as_of(s.netuid, 'tempo', at.block) h
+        select coalesce(h.value, 0)::bigint as tempo from hyperparameter_as_of(s.netuid, 'tempo', at) h
     ) t
     left join lateral (
         select * from subnet_pool_history h
-        where h.netuid = s.netuid and h.block_number <= at.block
+        where h.netuid = s.netuid and h.block_number <= at
         order by h.block_number desc limit 1
     ) p on true
     cross join lateral (
         select case
             when t.tempo = 0 then null
             -- Before spec 423 subnets took their turn by number, whatever had happened.
-            when at.spec < 423 then at.block + t.tempo - mod(at.block + s.netuid + 1, t.tempo + 1)
+            when spec < 423 then at + t.tempo - mod(at + s.netuid + 1, t.tempo + 1)
             else least(coalesce(p.last_epoch_block, 0) + t.tempo, nullif(p.pending_epoch_at, 0))
         end as next
     ) n
     where i.networks_added
-    order by s.netuid
+    order by s.netuid;
+end
 $$;
 comment on function epoch_status_at(bigint, integer[]) is
 'Where subnets are in their epochs as of a block (NULL: the last committed): tempo, number and block of the last epoch and an epoch that the owner asked for (all kept since spec 423), blocks since the last one, and by the rule of the spec the block at which the next is due, with the blocks until then (seconds: NULL where the dataset network is not indexed). An epoch can come later, as few run in one block. tempo 0: none is due.';
