@@ -39,6 +39,7 @@ HISTORIES = {
     "childkeys": ("childkey_history", ("netuid", "hotkey")),
     "account_proxies": ("account_proxy_history", ("account",)),
     "coldkey_hotkeys": ("coldkey_hotkey_history", ("coldkey",)),
+    "chain_values": ("chain_value_history", ("name",)),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -312,6 +313,15 @@ def coldkey_hotkeys(row: Row) -> Pairs:
         yield prefix("SubtensorModule.OwnedHotkeys") + blake(row["coldkey"]), accounts(row["owned"])
     if row["staking"] is not None:
         yield prefix("SubtensorModule.StakingHotkeys") + blake(row["coldkey"]), accounts(row["staking"])
+
+
+SIZES = {"Grandpa.CurrentSetId": 8, "TransactionPayment.NextFeeMultiplier": 16}
+
+
+def chain_values(row: Row) -> Pairs:
+    """Single values: numbers, and bytes in hex."""
+    value = json.loads(row["value"])
+    yield prefix(row["name"]), u(SIZES[row["name"]])(value) if isinstance(value, int) else bytes.fromhex(value["hex"])
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}
