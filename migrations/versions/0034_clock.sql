@@ -94,3 +94,14 @@ create function blocks_since_last_step(netuid integer, block bigint default null
 language sql stable as $$ select e.blocks_since_last_step from epoch_status_at($2, array[$1]) e $$;
 comment on function blocks_since_last_step(integer, bigint) is
 'Blocks since the last epoch of a subnet as the chain counts them, as of a block (NULL: the last committed); NULL: no such subnet.';
+
+-- A function as of a block refuses blocks that are not indexed, or says that it does not.
+
+comment on function spec_at(bigint) is
+'spec_version of the runtime that executed the block: the one in the state of its parent. The block is not checked.';
+
+comment on function effective_hyperparameter(integer, text, bigint) is
+'One parameter as the runtime uses it: as hyperparameter_as_of, but min_childkey_take of a subnet is not below that of the network. The block is not checked.';
+
+comment on function neuron_vector(integer, text, bigint, bigint) is
+'A vector of neuron_vectors as of a block, whose element uid + 1 is that of the uid; NULL if there is none. The block is not checked: neurons_at and neuron_vectors_at do that.';

@@ -74,8 +74,8 @@ class Chain:
         block = Block(
             number=self._number, hash=self._hash(self._number), parent_hash=self._hash(self._number - 1),
             state_root=bytes(32), extrinsics_root=bytes(32), digest=(), spec_version=runtime.spec_version,
-            extrinsic_count=0, complete=True, bootstrap=self._number == self._first, runtime_changed=runtime != self._runtime,
-            reads={}, parent_reads={},
+            extrinsic_count=0, complete=True, bootstrap=self._number == self._first,
+            runtime_changed=runtime != self._runtime, reads={}, parent_reads={},
         )  # fmt: skip
         rows = tuple(
             row
