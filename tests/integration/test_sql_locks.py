@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal, localcontext
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from loader import load_tape
 from lock_vectors import DECAYS, ROLLED
 from test_sql_states import COLD, HOT, OTHER, Chain, FakeRuntime, change, item, pool
 
@@ -138,8 +140,13 @@ async def chain(database: str) -> AsyncIterator[Chain]:
     await connection.close()
 
 
-@pytest.mark.parametrize("block", [0, 1, 3, 4, 12])
-async def test_locks_decay_with_the_block_alone(chain: Chain, block: int) -> None:
+async def test_locks_decay_with_the_block_alone(chain: Chain) -> None:
+    for block in (0, 1, 3, 4, 12):
+        await locks_are_rolled(chain, block)
+
+
+async def locks_are_rolled(chain: Chain, block: int) -> None:
+    """At one block."""
     found = await chain.sql.fetch("select * from locks_at($1) order by locked_rao desc", block)
     kept, conviction = rolled(8000, 2000 * ONE, block, UNLOCK, MATURITY, perpetual=True)
     mine, _ = rolled(5000, 0, block, UNLOCK, MATURITY, perpetual=block >= 4)
@@ -152,8 +159,13 @@ async def test_locks_decay_with_the_block_alone(chain: Chain, block: int) -> Non
     assert await chain.sql.fetch("select * from locks_at($1, of_netuid => '{1}')", block) == []
 
 
-@pytest.mark.parametrize("block", [0, 2, 12])
-async def test_conviction_of_a_hotkey_is_that_of_all_its_buckets(chain: Chain, block: int) -> None:
+async def test_conviction_of_a_hotkey_is_that_of_all_its_buckets(chain: Chain) -> None:
+    for block in (0, 2, 12):
+        await convictions_are_sums(chain, block)
+
+
+async def convictions_are_sums(chain: Chain, block: int) -> None:
+    """At one block."""
     buckets = [
         rolled(8000, 2000 * ONE, block, UNLOCK, MATURITY, perpetual=True),
         rolled(4000, 100 * ONE, block, UNLOCK, MATURITY, perpetual=False),
@@ -245,8 +257,13 @@ def held(buckets: tuple[int, ...], blocks: int, unlock: int, maturity: int) -> i
     return first + second + decay(blocks, unlock) * owner
 
 
-@pytest.mark.parametrize("block", [0, 1, 12])
-async def test_what_can_be_unstaked_is_neither_locked_nor_collateral(chain: Chain, block: int) -> None:
+async def test_what_can_be_unstaked_is_neither_locked_nor_collateral(chain: Chain) -> None:
+    for block in (0, 1, 12):
+        await availability_is_the_rest(chain, block)
+
+
+async def availability_is_the_rest(chain: Chain, block: int) -> None:
+    """At one block."""
     found = await chain.sql.fetch("select * from stake_availability_at($1) order by total_rao desc", block)
     mine, _ = rolled(5000, 0, block, UNLOCK, MATURITY, perpetual=block >= 4)
     assert [tuple(row) for row in found] == [
@@ -261,3 +278,21 @@ async def test_a_subnet_that_is_gone_has_nothing_available(chain: Chain) -> None
     await chain.block(FakeRuntime(475, RATES), [change("NetworksAdded", 7, value=None)])
     assert await chain.sql.fetch("select * from stake_availability_at()") == []
     assert len(await chain.sql.fetch("select * from stake_availability_at(12)")) == 2
+
+
+@pytest.mark.realdata
+async def test_without_locks_all_stake_of_the_recorded_chain_is_available(
+    database: str, sql: Any, realdata: Path
+) -> None:
+    """Totals are those of the positions, which the runtime's own answers confirm (test_sql_tape)."""
+    metadata = {spec: realdata / f"metadata/spec{spec}.v15.scale" for spec in (293, 300)}
+    await load_tape(database, realdata / "tape/blocks.jsonl.gz", metadata)
+    positions = (
+        "select coldkey, netuid, sum(alpha_rao)::bigint as total from delegations_at($1) "
+        "where not is_dissolving group by 1, 2 order by 1, 2"
+    )
+    for block in (5, 30, 49, 84, 88):
+        expected = [(*row, 0, 0, row["total"]) for row in await sql.fetch(positions, block)]
+        found = await sql.fetch("select * from stake_availability_at($1) order by coldkey, netuid", block)
+        assert [tuple(row) for row in found] == expected
+        assert len(expected) >= 1 + 2 * (block > 5)
