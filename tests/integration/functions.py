@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -27,14 +28,16 @@ order by p.proname, p.oid
 
 TEXTS = {
     "dataset": "stake", "parameter": "tempo", "name": "tempo", "of_name": "tempo", "of_pallet": "Balances",
-    "of_commitment": "x", "of_proxy_type": "Any",
+    "hash": "0x" + "00" * 32,
 }  # fmt: skip
 """Arguments of type text that are no address, with a value each. Every other text is an address."""
+
+BLOCKS = ("block", "from_block", "to_block")
 
 NUMBERS = {"netuid": 7, "of_netuid": 7, "scope": 7, "uid": 0, "of_uid": 0, "mechanism": 0, "of_mechanism": 0}
 
 OTHERS = {
-    "integer": 1, "bigint": 1, "numeric": 1, "double precision": 1.0, "boolean": True, "bytea": b"\x01", "jsonb": "{}",
+    "timestamp with time zone": datetime(2200, 1, 1, tzinfo=UTC), "integer": 1, "bigint": 1, "numeric": 1, "double precision": 1.0, "boolean": True, "bytea": b"\x01", "jsonb": "{}",
 }  # fmt: skip
 """A value by type, where the name does not tell."""
 
@@ -50,14 +53,14 @@ class Function:
     comment: str
 
     @property
-    def is_as_of(self) -> bool:
-        """Whether it answers as of a block."""
-        return self.arguments.get("block") == "bigint"
+    def blocks(self) -> list[str]:
+        """The arguments that are blocks it answers as of, or the ends of a range of blocks."""
+        return [name for name in BLOCKS if self.arguments.get(name) == "bigint"]
 
     @property
     def checks_block(self) -> bool:
         """Whether it refuses a block that is not indexed: all do but those that say so, for use in others."""
-        return self.is_as_of and not self.name.endswith("_as_of") and "not checked" not in self.comment
+        return bool(self.blocks) and not self.name.endswith("_as_of") and "not checked" not in self.comment
 
     @property
     def addresses(self) -> list[str]:
@@ -82,7 +85,7 @@ class Function:
 
 
 def _value(name: str, kind: str, block: int, address: str) -> Any:
-    if name == "block":
+    if name in BLOCKS:
         return block
     bare = kind.removesuffix("[]")
     value = TEXTS.get(name, address) if bare == "text" else NUMBERS.get(name, OTHERS.get(bare))

@@ -12,6 +12,7 @@ from functions import Function, functions
 from test_sql_locks import RATES, SUBNET, lock
 from test_sql_states import COLD, HOT, Chain, FakeRuntime, change, item, pool
 
+from indexer.datasets import DATASETS
 from indexer.scale import ss58_encode
 
 pytestmark = pytest.mark.anyio
@@ -23,8 +24,8 @@ OTHER_NETWORK = ss58_encode(HOT, 2)
 REFUSED = "22023"
 """invalid_parameter_value: what a function raises with a message of its own."""
 
-BESIDE = {"account_id", "account_ids", "ss58_decode", "indexed_block", "hyperparameter_names"}
-"""Functions that are neither pure nor as of a block, but parts of others."""
+BESIDE = {"account_id", "account_ids", "account_keys", "ss58_decode", "block_at", "extrinsic"}
+"""Functions that are neither pure nor as of a block: they look something up."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ async def asked(request: pytest.FixtureRequest, database: str) -> AsyncIterator[
     ]  # fmt: skip
     for number in range(FIRST, LAST + 1):
         await chain.block(runtime, rows if number == FIRST and request.param == "filled" else [])
+    # Datasets that are off unless asked for refuse the same, once they have blocks.
+    await connection.executemany(
+        "insert into cursors (dataset, start_block, block_number, block_hash, committed_at) "
+        "values ($1, $2, $3, $4, now()) on conflict do nothing",
+        [(name, FIRST, LAST, bytes(32)) for name in DATASETS],
+    )
     yield Asked(connection, await functions(connection))
     await connection.close()
 
@@ -68,7 +75,7 @@ async def problem(asked: Asked, function: Function, expected: str, **wrong: Any)
 
 async def test_every_function_is_of_a_known_kind(asked: Asked) -> None:
     """A new one is covered by itself if it is as of a block, or pure; else say here what it is."""
-    unknown = [f.name for f in asked.functions if not (f.is_as_of or f.pure or f.name in BESIDE)]
+    unknown = [f.name for f in asked.functions if not (f.blocks or f.pure or f.name in BESIDE)]
     assert unknown == []
     assert len([f for f in asked.functions if f.checks_block]) > 50
     assert len([f for f in asked.functions if f.addresses]) > 30
@@ -94,16 +101,17 @@ async def test_a_block_that_is_not_indexed_is_refused_with_the_range_that_is(ask
     problems = []
     for function in asked.functions:
         if function.checks_block:
-            problems += await problem(asked, function, f"blocks {FIRST} to {LAST} are", block=block)
+            for name in function.blocks:
+                problems += await problem(asked, function, f"blocks {FIRST} to {LAST} are", **{name: block})
     assert not problems, "\n".join(problems)
 
 
 async def test_no_block_is_the_last_one(asked: Asked) -> None:
     for function in asked.functions:
-        if function.checks_block:
+        for name in {"block", "to_block"} & {*function.blocks} if function.checks_block else ():
             given = function.given(block=LAST, address=ADDRESS)
             last = await function.call(asked.sql, given)
-            assert await function.call(asked.sql, {**given, "block": None}) == last, function.name
+            assert await function.call(asked.sql, {**given, name: None}) == last, function.name
 
 
 async def test_an_empty_array_asks_for_nothing_and_one_with_null_inside_for_the_rest(asked: Asked) -> None:
