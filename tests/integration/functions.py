@@ -37,7 +37,8 @@ BLOCKS = ("block", "from_block", "to_block")
 NUMBERS = {"netuid": 7, "of_netuid": 7, "scope": 7, "uid": 0, "of_uid": 0, "mechanism": 0, "of_mechanism": 0}
 
 OTHERS = {
-    "timestamp with time zone": datetime(2200, 1, 1, tzinfo=UTC), "integer": 1, "bigint": 1, "numeric": 1, "double precision": 1.0, "boolean": True, "bytea": b"\x01", "jsonb": "{}",
+    "timestamp with time zone": datetime(2200, 1, 1, tzinfo=UTC),
+    "integer": 1, "bigint": 1, "numeric": 1, "double precision": 1.0, "boolean": True, "bytea": b"\x01", "jsonb": "{}",
 }  # fmt: skip
 """A value by type, where the name does not tell."""
 
