@@ -41,6 +41,10 @@ class RuntimeView(Protocol):
         """An extrinsic with its length prefix. Raises ``DecodeError``."""
         ...
 
+    def constants(self) -> Iterable[tuple[str, str, object]]:
+        """(pallet, name, decoded value) of every constant of the metadata."""
+        ...
+
 
 class Source(NamedTuple):
     """One storage item as one table tells it; ``name`` where a table tells an item more than once."""

@@ -85,6 +85,11 @@ class Runtime:
             raise DecodeError(f"metadata lists no constant {pallet}.{name}")
         return self.codec.decode(constant.type_id, constant.value)
 
+    def constants(self) -> Iterator[tuple[str, str, Any]]:
+        """(pallet, name, value) of every constant, in the order of the metadata. Raises ``DecodeError``."""
+        for (pallet, name), constant in self._constants.items():
+            yield pallet, name, self.codec.decode(constant.type_id, constant.value)
+
     def decode_events(self, raw: bytes) -> list[EventRecord]:
         """The value of ``System.Events``. Raises ``DecodeError``."""
         return event_records(self._events_item().decode(raw))

@@ -41,6 +41,7 @@ HISTORIES = {
     "weight_rows": ("weight_row_history", ("netuid", "mechanism", "uid")),
     "bond_rows": ("bond_row_history", ("netuid", "mechanism", "uid")),
     "coldkey_hotkeys": ("coldkey_hotkey_history", ("coldkey",)),
+    "chain_values": ("chain_value_history", ("name",)),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -326,6 +327,15 @@ def weight_rows(row: Row, item: str = "Weights", values: str = "weights") -> Pai
 def bond_rows(row: Row) -> Pairs:
     """Bonds."""
     yield from weight_rows(row, "Bonds", "bonds")
+
+
+SIZES = {"Grandpa.CurrentSetId": 8, "TransactionPayment.NextFeeMultiplier": 16}
+
+
+def chain_values(row: Row) -> Pairs:
+    """Single values: numbers, and bytes in hex."""
+    value = json.loads(row["value"])
+    yield prefix(row["name"]), u(SIZES[row["name"]])(value) if isinstance(value, int) else bytes.fromhex(value["hex"])
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}

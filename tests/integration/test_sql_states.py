@@ -33,12 +33,16 @@ class FakeRuntime:
 
     spec_version: int
     defaults: Mapping[ItemRef, object] = field(default_factory=dict)
+    constant: Mapping[tuple[str, str], object] = field(default_factory=dict)
 
     def has(self, item: ItemRef) -> bool:
         return item in self.defaults
 
     def default(self, item: ItemRef) -> object | None:
         return self.defaults.get(item)
+
+    def constants(self) -> Iterable[tuple[str, str, object]]:
+        return [(pallet, name, value) for (pallet, name), value in self.constant.items()]
 
 
 def item(name: str) -> ItemRef:
@@ -56,9 +60,9 @@ def change(name: str, *key: object, value: object) -> Change:
 class Chain:
     """Writes made-up blocks, one by one."""
 
-    def __init__(self, dsn: str, connection: Any) -> None:
+    def __init__(self, dsn: str, connection: Any, first: int = 0) -> None:
         self.dsn, self.sql = dsn, connection
-        self._number = -1
+        self._first, self._number = first, first - 1
         self._runtime: FakeRuntime | None = None
 
     async def block(self, runtime: FakeRuntime, changes: Iterable[Change] = ()) -> int:
@@ -70,8 +74,8 @@ class Chain:
         block = Block(
             number=self._number, hash=self._hash(self._number), parent_hash=self._hash(self._number - 1),
             state_root=bytes(32), extrinsics_root=bytes(32), digest=(), spec_version=runtime.spec_version,
-            extrinsic_count=0, complete=True, bootstrap=self._number == 0, runtime_changed=runtime != self._runtime,
-            reads={}, parent_reads={},
+            extrinsic_count=0, complete=True, bootstrap=self._number == self._first,
+            runtime_changed=runtime != self._runtime, reads={}, parent_reads={},
         )  # fmt: skip
         rows = tuple(
             row

@@ -40,6 +40,9 @@ class NoRuntime:
     def default(self, item: ItemRef) -> object | None:
         raise AssertionError(item)
 
+    def constants(self) -> tuple[tuple[str, str, object], ...]:
+        raise AssertionError
+
 
 LEASE = {
     "beneficiary": ALICE, "coldkey": BOB, "hotkey": CAROL, "emissions_share": 30, "end_block": 90, "netuid": 7,

@@ -31,6 +31,9 @@ class AnyRuntime:
     def default(self, item: ItemRef) -> object | None:
         raise AssertionError(item)
 
+    def constants(self) -> tuple[tuple[str, str, object], ...]:
+        raise AssertionError
+
 
 def row(item: str, key: tuple[object, ...], value: object) -> tuple[Dataset, str, tuple[object, ...], dict[str, Any]]:
     """The one row of a change, in whichever dataset has the item."""

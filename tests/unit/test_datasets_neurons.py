@@ -27,6 +27,9 @@ class NoRuntime:
     def default(self, item: ItemRef) -> object | None:
         raise AssertionError(item)
 
+    def constants(self) -> tuple[tuple[str, str, object], ...]:
+        raise AssertionError
+
 
 @given(st.integers(0, 65535))
 def test_a_vector_stands_under_its_subnet_and_mechanism_and_nowhere_else(index: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,6 +31,9 @@ class FakeRuntime:
 
     def default(self, item: ItemRef) -> object | None:
         return self.defaults.get(item)
+
+    def constants(self) -> Iterable[tuple[str, str, object]]:
+        return ()
 
 
 BLOCK = Block(
