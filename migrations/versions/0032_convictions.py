@@ -7,7 +7,7 @@ from alembic import op
 from migrations import sql
 
 revision = "0032"
-down_revision = "0024"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 

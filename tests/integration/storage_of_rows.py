@@ -42,6 +42,7 @@ HISTORIES = {
     "bond_rows": ("bond_row_history", ("netuid", "mechanism", "uid")),
     "coldkey_hotkeys": ("coldkey_hotkey_history", ("coldkey",)),
     "chain_values": ("chain_value_history", ("name",)),
+    "dividends": ("dividend_history", ("netuid", "hotkey")),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -336,6 +337,15 @@ def chain_values(row: Row) -> Pairs:
     """Single values: numbers, and bytes in hex."""
     value = json.loads(row["value"])
     yield prefix(row["name"]), u(SIZES[row["name"]])(value) if isinstance(value, int) else bytes.fromhex(value["hex"])
+
+
+def dividends(row: Row) -> Pairs:
+    """AlphaDividendsPerSubnet, TaoDividendsPerSubnet; the tapes have none for root in alpha."""
+    key = u16(row["netuid"]) + blake(row["hotkey"])
+    assert row["root_alpha_dividends"] is None
+    for item, column in (("AlphaDividendsPerSubnet", "alpha_dividends"), ("TaoDividendsPerSubnet", "tao_dividends")):
+        if row[column] is not None:
+            yield prefix(f"SubtensorModule.{item}") + key, u(8)(row[column])
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}
