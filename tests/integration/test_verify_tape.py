@@ -35,7 +35,7 @@ async def indexed(database: str, tape: Path, metadata: Path) -> AsyncIterator[De
     chain.grow(10_000)
     chain.finalize(chain.best.number)
     async with DevNode(chain) as node:
-        await index(database, node.url, stop=chain.best.number)
+        await index(database, node.url, stop=chain.best.number, datasets=("all",))
         yield node
 
 
@@ -44,14 +44,14 @@ async def test_every_map_of_the_tape_of_spec_143_is_proven(database: str, realda
     async with indexed(database, realdata / "tape/blocks_spec143.jsonl.gz", realdata / "metadata") as devnode:
         async with open_node([devnode.url]) as node:
             for block in (0, 17, None):
-                assert (await verify(node, database, load(), block=block)).differences == ()
+                assert (await verify(node, database, load(["all"]), block=block)).differences == ()
             connection = await asyncpg.connect(database)
             for name in ("coldkey_stakes", "hotkey_pools", "stake_shares", "balances"):
                 row = await fullest(connection, KEYED[name])
                 assert row is not None
                 hand = Hand(connection, KEYED[name], row, "both")
                 await hand.update(next(column for column in KEYED[name].values if row[column] is not None))
-                report = await verify(node, database, load())
+                report = await verify(node, database, load(["all"]))
                 assert (name, hand.key) in {(one.table, one.key) for one in report.differences}
             await connection.close()
         assert len({(one.table, one.key) for one in report.differences}) == 4
@@ -63,7 +63,7 @@ async def test_tables_that_the_recorded_chain_alone_fills_are_held_against_it_to
     tape, metadata = realdata / "tape/blocks.jsonl.gz", realdata / "metadata"
     async with indexed(database, tape, metadata) as devnode, open_node([devnode.url]) as node:
         connection = await asyncpg.connect(database)
-        for name in ("axons", "identities"):
+        for name in ("axons", "identities", "weight_rows", "bond_rows"):
             row = await fullest(connection, KEYED[name])
             assert row is not None
             for column in KEYED[name].values:
@@ -71,7 +71,7 @@ async def test_tables_that_the_recorded_chain_alone_fills_are_held_against_it_to
                     async with kept(connection):
                         hand = Hand(connection, KEYED[name], row, "both")
                         await hand.update(column)
-                        report = await verify(node, database, load())
+                        report = await verify(node, database, load(["all"]))
                         assert {(one.table, one.key) for one in report.differences} == {(name, hand.key)}, column
         await connection.close()
 
@@ -96,7 +96,7 @@ async def test_lists_altered_by_hand_are_named(database: str, realdata: Path) ->
                 altered |= {(name, tuple(record)) for record in changed}
         await connection.close()
         async with open_node([devnode.url]) as node:
-            found = {(one.table, one.key) for one in (await verify(node, database, load())).differences}
+            found = {(one.table, one.key) for one in (await verify(node, database, load(["all"]))).differences}
         assert {one for one in found if one[0] != "accounts"} == altered
 
 
@@ -126,13 +126,13 @@ async def test_the_real_runtimes_answers_are_those_of_sql(
     recorded = answers(realdata / "tape/oracle.jsonl.gz")
     async with indexed(database, realdata / "tape/blocks.jsonl.gz", realdata / "metadata") as devnode:
         async with open_node([devnode.url]) as node, open_snapshot(database) as snapshot:
-            report = await verify(node, database, load())
+            report = await verify(node, database, load(["all"]))
             assert report.differences == ()
             assert [word.partition(":")[0] for word in report.skipped], "a replay has no runtime to ask"
             compared = 0
             for block, given in recorded.items():
                 ref = (await node.header(await node.block_hash(block) or b"")).ref
-                truth = await truth_of(node, snapshot, load(), ref)
+                truth = await truth_of(node, snapshot, load(["all"]), ref)
                 monkeypatch.setitem(rpc.METHODS, "state_call", Answering(given))
                 coldkeys = sorted(oracle.stake_info_coldkeys(given["stake_info_for_coldkeys"]))
                 checked = await crosscheck(truth, snapshot, coldkeys)
@@ -145,12 +145,12 @@ async def test_the_real_runtimes_answers_are_those_of_sql(
             (upgrade,) = (
                 one for one in hashes if chain.runtime(one).spec_version != chain.executed_by(one).spec_version
             )
-            truth = await truth_of(node, snapshot, load(), (await node.header(upgrade)).ref)
+            truth = await truth_of(node, snapshot, load(["all"]), (await node.header(upgrade)).ref)
             checked = await crosscheck(truth, snapshot, coldkeys)
             assert "upgraded the runtime" in checked.skipped[0], "the state answers with the new one"
         wrong = {**given, "price_1": (12345).to_bytes(8, "little"), "hyper_2": given["hyper_1"]}
         async with open_node([devnode.url]) as node, open_snapshot(database) as snapshot:
-            truth = await truth_of(node, snapshot, load(), ref)
+            truth = await truth_of(node, snapshot, load(["all"]), ref)
             monkeypatch.setitem(rpc.METHODS, "state_call", Answering(wrong))
             checked = await crosscheck(truth, snapshot, coldkeys[1:])
         functions = {one.table for one in checked.differences}
