@@ -20,14 +20,14 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, TIMESTAMP, NodeCache, capture, track
-from indexer.decode import decode, doubt, rows_of
+from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, NodeCache, capture, track
+from indexer.decode import block_rows, decode
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
 from indexer.finality import Finality
 from indexer.heads import Heads
 from indexer.metrics import Metrics
-from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RuntimeMet
+from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
 from indexer.node import Node
 from indexer.plan import Plan
 from indexer.runtimes import Runtimes
@@ -223,6 +223,8 @@ class Pipeline:
 
     def _stopped_by(self, error: DecodeError) -> tuple[str, ...]:
         """Datasets that cannot go on without what was not decoded; all of them for what every one needs."""
+        if error.datasets:
+            return error.datasets
         names = [dataset.name for dataset in self._plan.datasets]
         if error.item == str(EVENTS) and "blocks" in names:
             return ("blocks",)
@@ -246,25 +248,8 @@ class Pipeline:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
         with self._metrics.step("rows"):
-            rows = tuple(
-                row
-                for dataset in self._plan.datasets
-                for row in rows_of(dataset, decoded.block, decoded.changes, runtime)
-            )
-        now_ms = decoded.block.reads.get(TIMESTAMP)
-        return BlockRows(
-            ref=ref,
-            parent_hash=captured.header.parent_hash,
-            timestamp_ms=now_ms if isinstance(now_ms, int) else None,
-            finalized=self._finality.of(ref),
-            complete=not decoded.untyped and (captured.proven or captured.bootstrap),
-            bootstrap=captured.bootstrap,
-            runtime=RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw)
-            if captured.runtime_changed
-            else None,
-            rows=rows,
-            doubt=doubt(captured, decoded),
-        )
+            final, head = self._finality.of(ref), self._heads.target
+            return block_rows(captured, decoded, runtime, self._plan.datasets, finalized=final, head=head)
 
     async def _header_at(self, number: int) -> Header:
         """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for."""
@@ -357,6 +342,8 @@ class Pipeline:
                 written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)
         self._tip = ready[-1].ref
         self._measure(ready, written)
+        for block in ready:
+            self._runtimes.tell(block.notes)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
         if ready[-1].finalized:
             self._finality.committed(ready[-1].ref)

@@ -9,7 +9,7 @@ that an old one still has a session but no longer the lock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -32,7 +32,7 @@ from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WrongCh
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.redaction import printable
 from indexer.scale import ss58_encode
-from indexer.session import Connection, Holder, Session, locked_by, open_session
+from indexer.session import Connection, Holder, Session, lock_holder, locked_by, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -95,21 +95,7 @@ class Store:
                     "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) RETURNING token"
                 )
                 return None
-            row = await connection.fetchrow(
-                "SELECT a.pid, a.backend_start, a.application_name, a.client_addr::text AS address, "
-                "a.wait_event IN ('ClientRead', 'ClientWrite') AS waits, a.state_change, a.query_start, a.xact_start, "
-                "c.bytes_processed "
-                "FROM pg_locks l JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_stat_progress_copy c USING (pid) "
-                "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database()) "
-                "AND (l.classid::bigint << 32 | l.objid::bigint) = $1",
-                WRITER_LOCK,
-            )
-        if row is None:  # it has gone meanwhile
-            return Holder(0, None, "a session that has just ended", False, ())
-        name = f"{row['application_name']} at {row['address'] or 'this host'} since {row['backend_start']}"
-        signs = (row["state_change"], row["query_start"], row["xact_start"], row["bytes_processed"])
-        return Holder(row["pid"], row["backend_start"], name, bool(row["waits"]), (row["pid"], *signs))
+            return await lock_holder(connection, WRITER_LOCK)
 
     async def lock_writer(self) -> None:
         """Become the one writer. Raises ``WriterLocked``, naming the holder, if another instance is."""
@@ -309,6 +295,11 @@ class Store:
         """Drop the notes of stopped datasets: they are tried anew."""
         async with self._transaction("forget stopped datasets") as connection:
             await connection.execute("DELETE FROM holes WHERE last_block IS NULL")
+
+    async def follow(self, notes: Mapping[str, str | None]) -> None:
+        """``coverage.follow``: the datasets of the run that begins, each with what is to be said of it."""
+        async with self._transaction("note the datasets") as connection:
+            await coverage.follow(connection, notes)
 
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""

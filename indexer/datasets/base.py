@@ -31,6 +31,10 @@ class RuntimeView(Protocol):
         """The decoded value of an absent key; None for an optional item or one the metadata lacks."""
         ...
 
+    def names(self) -> Iterable[ItemRef]:
+        """Every storage item that the metadata lists."""
+        ...
+
 
 class Source(NamedTuple):
     """One storage item as one table tells it; ``name`` where a table tells an item more than once."""
@@ -72,6 +76,12 @@ def no_rows(runtime: RuntimeView) -> Iterable[Row]:
     return ()
 
 
+def no_note(runtime: RuntimeView) -> str | None:
+    """``Dataset.note`` of a dataset that runtimes need not list."""
+    del runtime
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One kind of data. ``rows`` is pure; everything else is a statement of fact."""
@@ -96,3 +106,5 @@ class Dataset:
     Raises ``DecodeError`` for a row that ``rows`` never gives."""
     of_runtime: Callable[[RuntimeView], Iterable[Row]] = no_rows
     """Rows that follow from the running runtime alone, whatever is stored: a table of such rows holds no others."""
+    note: Callable[[RuntimeView], str | None] = no_note
+    """What people have to know of the dataset under a runtime; None: nothing."""

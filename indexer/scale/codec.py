@@ -17,10 +17,12 @@ from indexer.scale.registry import Registry
 class Codec:
     """The decoders of one runtime, compiled as they are asked for."""
 
-    __slots__ = ("_compiler", "registry")
+    __slots__ = ("_compiler", "registry", "ss58_prefix")
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        self.ss58_prefix = 42
+        """Of the runtime's addresses: set by ``Runtime``, which finds it by decoding."""
         self._compiler = Compiler(registry)
 
     def decode(self, type_id: int, raw: bytes) -> Any:
