@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from indexer.capture import EVENTS, TIMESTAMP
 from indexer.coverage import NOT_PROVEN, SCANNED
+from indexer.datasets import is_item
 from indexer.datasets.base import Dataset, no_note
 from indexer.errors import DecodeError
 from indexer.model import Block, BlockRows, Captured, Change, HashedValue, ItemRef, Row, RuntimeMet
@@ -145,6 +146,9 @@ def block_rows(
     head: int | None,
 ) -> BlockRows:
     """All that a block gives to ``datasets``, ready to be written. Raises ``DecodeError`` as ``rows_of`` does."""
+    for one in datasets:
+        if is_item(one.name) and not decoded.untyped.isdisjoint(one.items):
+            raise _untyped(captured.header.ref.number, one)
     now_ms = decoded.block.reads.get(TIMESTAMP)
     met = RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw) if captured.runtime_changed else None
     return BlockRows(
@@ -160,3 +164,11 @@ def block_rows(
         notes={one.name: one.note(runtime) for one in datasets if one.note is not no_note} if met else {},
         head=head,
     )
+
+
+def _untyped(number: int, dataset: Dataset) -> DecodeError:
+    """Keys are stored of an item that no runtime met so far lists: others need not be incomplete for it."""
+    problem = "keys are stored, and no runtime met so far tells their type: begin at a block whose runtime lists it"
+    error = DecodeError(problem, where=f"block {number}: {dataset.name}:")
+    error.item, error.datasets = dataset.name, (dataset.name,)
+    return error

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from indexer import coverage
+from indexer import announce, coverage
 from indexer.commit import (
     ROWS_PER_STATEMENT,
     by_table,
@@ -205,6 +205,8 @@ class Store:
                         await self._write_accounts(connection, accounts)
                 await coverage.advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
+            if not again and any(dataset.name == "blocks" for dataset in datasets):
+                await announce.block(connection, blocks[-1].ref, finalized=blocks[-1].finalized)
         self.commits += 1
         return written
 
@@ -326,6 +328,9 @@ class Store:
         depth = max((cursor.block.number for cursor in (await self.cursors()).values()), default=to.number) - to.number
         timeout_s = self._commit_timeout_s + depth / BLOCKS_PER_SECOND_AT_LEAST
         async with self._transaction(f"rewind to block {to.number}", timeout_s) as connection:
+            last = await connection.fetchval("SELECT max(block_number) FROM cursors")
+            if last is not None and last > to.number:
+                await announce.reorg(connection, to, last)
             for dataset in datasets:
                 at = await connection.fetchval("SELECT block_number FROM cursors WHERE dataset = $1", dataset.name)
                 if at is None or at <= to.number:
@@ -371,11 +376,13 @@ class Store:
         async with self._transaction("mark finalized") as connection:
             ours = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", block.number)
             if ours == block.hash:
-                await connection.execute(
+                noted = await connection.execute(
                     "UPDATE cursors SET finalized_block = $1 WHERE block_number >= $1 AND "
                     "coalesce(finalized_block, -1) < $1",
                     block.number,
                 )
+                if noted != "UPDATE 0":
+                    await announce.block(connection, block, finalized=True)
         return ours is None or ours == block.hash
 
 

@@ -21,7 +21,8 @@ from indexer.schema import json, keyed, raw, text
 
 KEY_BYTES_MAX = 2_000
 """Postgres takes no more into an index; the chain's own keys are below 200."""
-NEAR_NAMES = 3
+NEAR_NAMES, NEARNESS = 3, 0.7
+"""How many names are offered where one is unknown, and how near they have to be."""
 
 TABLE = keyed(
     "storage_values",
@@ -107,12 +108,12 @@ def absence(item: ItemRef, runtime: RuntimeView) -> str:
     for name in runtime.names():
         pallets.setdefault(name.pallet, {})[name.item.lower()] = str(name)
     known = {pallet.lower(): pallet for pallet in pallets}
-    searched = [known[one] for one in difflib.get_close_matches(item.pallet.lower(), known)]
+    searched = [known[one] for one in difflib.get_close_matches(item.pallet.lower(), known, cutoff=NEARNESS)]
     near = [
         pallets[pallet][one]
         for pallet in searched
-        for one in difflib.get_close_matches(item.item.lower(), pallets[pallet], NEAR_NAMES)
+        for one in difflib.get_close_matches(item.item.lower(), pallets[pallet], NEAR_NAMES, NEARNESS)
     ] or [own[item.item.lower()] for own in pallets.values() if item.item.lower() in own]
     what = f"no storage item {item}" if item.pallet in pallets else f"no pallet {item.pallet}"
-    hint = f"; did you mean {' or '.join(near[:NEAR_NAMES])}?" if near else ";"
-    return f"runtime {runtime.spec_version} has {what}{hint} it is indexed from the block on that brings it"
+    hint = f" (did you mean {' or '.join(near[:NEAR_NAMES])}?)" if near else ""
+    return f"runtime {runtime.spec_version} has {what}{hint}; it is indexed as soon as one has it"
