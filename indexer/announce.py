@@ -1,18 +1,28 @@
 """What listeners are told: ``NOTIFY indexer_block`` and ``indexer_reorg``, in the transaction that writes the rows.
 
 Postgres delivers a notification when its transaction commits, so whoever is told of a block finds its rows. One per
-commit: a catch-up that writes hundreds of blocks at once tells of the last one.
+commit, or two where finality lags: a catch-up that writes hundreds of blocks at once tells of the last one.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from indexer.model import BlockRef
+from indexer.model import BlockRef, BlockRows
 from indexer.session import Connection
 
 BLOCK_CHANNEL = "indexer_block"
 REORG_CHANNEL = "indexer_reorg"
+
+
+async def commit(connection: Connection, blocks: Sequence[BlockRows]) -> None:
+    """A run of blocks is committed: tell of its last one, and before that of the last final one where it is another."""
+    final = next((one.ref for one in reversed(blocks) if one.finalized), None)
+    last = blocks[-1].ref
+    if final is not None and final != last:
+        await block(connection, final, finalized=True)
+    await block(connection, last, finalized=final == last)
 
 
 async def block(connection: Connection, ref: BlockRef, *, finalized: bool) -> None:

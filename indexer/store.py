@@ -206,7 +206,7 @@ class Store:
                 await coverage.advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
             if not again and any(dataset.name == "blocks" for dataset in datasets):
-                await announce.block(connection, blocks[-1].ref, finalized=blocks[-1].finalized)
+                await announce.commit(connection, blocks)
         self.commits += 1
         return written
 

@@ -105,7 +105,7 @@ def _values(change: Change, stored: bytes) -> Columns:
 def absence(item: ItemRef, runtime: RuntimeView) -> str:
     """Why there is nothing to index of an item under a runtime, with names that may have been meant."""
     pallets: dict[str, dict[str, str]] = {}
-    for name in runtime.names():
+    for name in filter(lambda name: is_item(str(name)), runtime.names()):  # a node may tell any text
         pallets.setdefault(name.pallet, {})[name.item.lower()] = str(name)
     known = {pallet.lower(): pallet for pallet in pallets}
     searched = [known[one] for one in difflib.get_close_matches(item.pallet.lower(), known, cutoff=NEARNESS)]

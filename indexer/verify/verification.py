@@ -62,7 +62,7 @@ async def verify(
             await work.accounts(datasets)
             itself = await standing(node, snapshot, datasets)
         left_out = {word.partition(":")[0] for word in skipped}
-        asks = ASKED_OF <= {dataset.name for dataset in datasets} - left_out
+        asks = ASKED_OF.issubset({dataset.name for dataset in datasets} - left_out)
         answers = await crosscheck(truth, snapshot, sample) if asks else Checked([], [], 0)
     return Report(
         block=ref,

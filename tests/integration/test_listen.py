@@ -1,4 +1,4 @@
-"""LISTEN indexer_block and indexer_reorg: whoever is told finds the rows, a reorg is told, a catch-up does not flood."""
+"""LISTEN indexer_block and indexer_reorg: who is told finds the rows, a reorg is told, a catch-up does not flood."""
 
 from __future__ import annotations
 
