@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
 from indexer import schema
-from indexer.datasets import DATASETS
+from indexer.datasets import DATASETS, STORAGE_ITEMS
 from indexer.datasets._parameters import NETWORK_PARAMETERS, SUBNET_PARAMETERS, Parameter
 from indexer.datasets.base import Dataset
 from indexer.schema import Keyed
@@ -37,6 +37,15 @@ Written by `indexer schema`; do not edit.
 """
 
 
+_ITEMS = """\
+## Any storage item
+
+Chosen with `--item Pallet.Item`; each is a dataset of that name in `cursors`, `coverage`, `gaps` and `status`.
+Read them through `storage_changes` and `storage_at`.
+
+"""
+
+
 def as_markdown() -> str:
     """The whole document."""
     comments = _comments()
@@ -46,6 +55,7 @@ def as_markdown() -> str:
         "## Views\n\n" + "\n".join(_views(comments)),
         "## Core tables\n\n" + "\n".join(_table(table) for table in schema.CORE),
         *(_dataset(dataset) for dataset in DATASETS.values()),
+        _ITEMS + _table(STORAGE_ITEMS.current, STORAGE_ITEMS.history.name),
         "## Hyperparameters\n\nNames in `hyperparameters` and `hyperparameters_at`. Which of them exist depends on the "
         "runtime.\n\n### Per subnet\n\n" + _parameters(SUBNET_PARAMETERS),
         "### Of the network (netuid NULL)\n\n" + _parameters(NETWORK_PARAMETERS),

@@ -85,5 +85,5 @@ async def test_what_is_behind_not_complete_missing_or_stopped_is_told_with_its_r
         for field in ("state", "lag_blocks", "finalized_block", "complete_blocks", "note"):
             assert told[name][field] == row[field]
     people = " ".join((await indexer_async("status", "--database-url", database)).out.split())
-    assert "0-2, 5-6 (incomplete), 7-8" in people
+    assert "gap 5-6: no proofs (stake)" in people
     assert "cannot be read" in people
