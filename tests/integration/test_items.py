@@ -7,11 +7,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
 from running import index, indexer_async
+from sqlalchemy import Connection
 from tables import all_rows, assert_equal
 from verifying import connected, the_cause
 
-from indexer import config, datasets, inspection
+from indexer import config, datasets, inspection, migrate
 from indexer.capture import item_prefix
 from indexer.devchain.chain import Chain
 from indexer.devchain.declare import U8, Type
@@ -318,3 +321,36 @@ async def test_keys_of_an_item_whose_type_nobody_knows_stop_it_and_leave_the_oth
         ]  # fmt: skip
         stop = await connection.fetchrow("SELECT state, committed_block FROM status WHERE dataset = $1", RETIRED)
         assert tuple(stop) == ("stopped", None)
+
+
+async def test_the_migrations_go_back_and_forth_on_a_filled_database(database: str, chain: Chain) -> None:
+    script = ScriptDirectory.from_config(migrate._config())
+
+    async def at(revision: str, go: Any) -> None:
+        def run(connection: Connection) -> None:
+            settings = migrate._config()
+            settings.attributes["connection"] = connection
+            go(settings, revision)
+
+        engine = migrate.engine_for(database)
+        async with engine.begin() as connection:
+            await connection.run_sync(run)
+        await engine.dispose()
+
+    before = script.get_revision("0025")
+    assert before is not None
+    async with DevNode(chain) as devnode:
+        await index(database, devnode.url, stop=5, item=(MAP,), datasets=("blocks",))
+        await at(str(before.down_revision), command.downgrade)
+        async with connected(database) as connection:
+            left = await connection.fetch(
+                "SELECT relname FROM pg_class WHERE relname ~ '^storage_|^status$' "
+                "UNION ALL SELECT attname FROM pg_attribute WHERE attrelid = 'cursors'::regclass "
+                "AND attname IN ('head_block', 'is_followed', 'note') "
+                "UNION ALL SELECT proname FROM pg_proc WHERE proname = 'storage_at' "
+                "UNION ALL SELECT dataset FROM cursors WHERE dataset <> 'blocks'"
+            )
+            assert left == []
+        await at("head", command.upgrade)
+        await index(database, devnode.url, stop=8, item=(MAP,), datasets=("blocks",))
+    await items_equal_the_chain(database, chain, (MAP,), last=8)
