@@ -272,10 +272,10 @@ async def verified(
         await migrate.check(url)
         async with open_store(url) as store:
             kept = list(await store.cursors())
-            items = [name for name in kept if datasets.is_item(name)]
-            wanted = datasets.load([*datasets.DATASETS, *items])
-            if not mend:
-                return await verify.verify(node, url, wanted, block=block, sample=sample), None
+        if not mend:
+            wanted = datasets.load([*datasets.DATASETS, *filter(datasets.is_item, kept)])
+            return await verify.verify(node, url, wanted, block=block, sample=sample), None
+        async with open_store(url) as store:
             await store.lock_writer()
             wanted = datasets.load(kept or None)
             report = await verify.verify(node, url, wanted, block=block, sample=sample)

@@ -342,7 +342,7 @@ class Pipeline:
                 written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)
         self._tip = ready[-1].ref
         self._measure(ready, written)
-        for block in ready:
+        for block in ready if not self.heals else ():
             self._runtimes.tell(block.notes)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
         if ready[-1].finalized:

@@ -83,7 +83,7 @@ class Runtimes:
     def tell(self, notes: Mapping[str, str | None]) -> None:
         """Log what datasets lack under the runtime that runs now (``Dataset.note``), where that is news."""
         for dataset, note in notes.items():
-            if note is not None and self._notes.get(dataset) != note:
+            if note is not None and self._notes.get(dataset) is None:
                 log.warning("item_absent", item=dataset, reason=note)
             elif note is None and self._notes.get(dataset) is not None:
                 log.info("item_appeared", item=dataset)
