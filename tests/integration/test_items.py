@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,7 @@ from indexer.capture import item_prefix
 from indexer.devchain.chain import Chain
 from indexer.devchain.declare import U8, Type
 from indexer.devchain.forms import array
+from indexer.devchain.pallet import OPTIONAL
 from indexer.devchain.runtimes import SPEC_475, RuntimeDeclaration
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
@@ -239,14 +241,8 @@ def retyped(item: str, kind: Type, length: int = LENGTH) -> Chain:
     declared = RuntimeDeclaration(475, new=True)
     bare = item.partition(".")[2]
     pallet = next(one for one in declared.pallets if one.name == item.partition(".")[0])
-    items = []
-    for one in pallet.items:
-        if one.name != bare:
-            items.append(one)
-            continue
-        default = None if kind is not array(U8, 8) else bytes(8)
-        items.append(type(one)(one.name, kind, one.keys, *([] if default is None else [default])))
-    object.__setattr__(pallet, "items", tuple(items))
+    items = tuple(replace(one, value=kind, default=OPTIONAL) if one.name == bare else one for one in pallet.items)
+    object.__setattr__(pallet, "items", items)
     chain = simulated_chain(7, upgrade_at=UPGRADE)
     producer: Any = chain.producer
     producer._served[blake2_256(SPEC_475.code)] = declared.served()
@@ -286,6 +282,25 @@ async def test_each_row_is_told_in_the_type_of_its_own_block(database: str) -> N
         _, repaired = await inspection.verified(settings, block=None, sample=None, mend=True)
         assert repaired == 2
         assert (await compared(database, devnode, (TOTAL, DOUBLE_MAP))).differences == ()
+
+
+async def test_a_row_that_is_older_than_the_type_of_its_item_is_no_difference(database: str) -> None:
+    tempo = "SubtensorModule.Tempo"
+    async with DevNode(retyped(tempo, array(U8, 2))) as devnode:
+        await index(database, devnode.url, stop=LENGTH, item=(tempo,), datasets=("blocks",))
+        async with connected(database) as connection:
+            values = await connection.fetch("SELECT value FROM storage_at($1, $2)", LENGTH, tempo)
+            assert {type(json.loads(row["value"])) for row in values} == {int}
+        for options in ({}, {"sample": 20}):
+            assert (await compared(database, devnode, (tempo,), **options)).differences == ()
+        async with connected(database) as connection:
+            for name in ("storage_values", "storage_value_history"):
+                await connection.execute(f"UPDATE {name} SET value = '\"0x0500\"' WHERE key = '[1]'")
+        for options in ({}, {"sample": 20}):
+            report = await compared(database, devnode, (tempo,), **options)
+            assert [(one.key, one.what) for one in report.differences] == [
+                (("SubtensorModule", "Tempo", b"\1\0"), "value")
+            ]
 
 
 async def test_a_value_that_cannot_be_decoded_stops_that_item_alone(database: str) -> None:
