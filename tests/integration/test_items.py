@@ -369,3 +369,31 @@ async def test_the_migrations_go_back_and_forth_on_a_filled_database(database: s
         await at("head", command.upgrade)
         await index(database, devnode.url, stop=8, item=(MAP,), datasets=("blocks",))
     await items_equal_the_chain(database, chain, (MAP,), last=8)
+
+
+async def test_one_key_as_of_a_block_is_looked_up_and_not_searched_for(database: str) -> None:
+    """Among 60,000 keys of two items, with three changes each."""
+    async with connected(database) as connection:
+        await connection.execute(
+            "INSERT INTO cursors (dataset, start_block, block_number, block_hash, committed_at) "
+            "VALUES ('A.Big', 1, 30, ''::bytea, now())"
+        )
+        await connection.execute(
+            'INSERT INTO storage_value_history (pallet, item, key_raw, key, value, value_raw, block_number, "exists") '
+            "SELECT 'A', item, int8send(n), jsonb_build_array(n), to_jsonb(n + b), int8send(n + b), b, true "
+            "FROM generate_series(1, 30000) n, unnest(array[1, 10, 20]) b, unnest(array['Big', 'Other']) item"
+        )
+        await connection.execute("ANALYZE storage_value_history")
+
+        async def scans() -> int:
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+            return int(
+                await connection.fetchval(
+                    "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'storage_value_history'"
+                )
+            )
+
+        before = await scans()
+        found = await connection.fetch("SELECT value, since_block FROM storage_at(15, 'A.Big', '[777]')")
+        assert [tuple(row) for row in found] == [("787", 10)]
+        assert await scans() == before
