@@ -74,8 +74,12 @@ select e.dataset,
     coalesce(m.gaps, '[]') as gaps,
     s.first_block as stopped_at,
     s.reason as stop_reason,
-    case when not c.is_followed then concat_ws('; ', 'no longer in the configuration: its rows stay as of the committed block', c.note)
-        else c.note end as note
+    case
+        when coalesce(c.is_followed, true) then c.note
+        else concat_ws(
+            '; ', 'no longer in the configuration: its rows stay as of the committed block', c.note
+        )
+    end as note
 from every e
 left join cursors c using (dataset)
 left join blocks b on b.block_number = c.block_number

@@ -76,7 +76,7 @@ async def test_what_is_behind_not_complete_missing_or_stopped_is_told_with_its_r
     ]
     stopped = found["System.Events"]
     assert (stopped["state"], stopped["stopped_at"], stopped["stop_reason"]) == ("stopped", 3, "cannot be read")
-    assert stopped["committed_block"] is None
+    assert (stopped["committed_block"], stopped["note"]) == (None, None)
     machine = json.loads((await indexer_async("status", "--json", "--database-url", database)).out)
     told = {one["dataset"]: one for one in machine["datasets"]}
     assert told["stake"]["ranges"] == [[0, 2, True], [5, 6, False], [7, 8, True]]
