@@ -33,6 +33,7 @@ The path of the data, readable from the listing of this folder:
 * ``sqlstate``  what an error of Postgres means to us
 * ``session``   one connection to Postgres in which every call ends in time
 * ``commit``    what one transaction writes
+* ``announce``  what listeners are told, in the transaction that writes the rows
 * ``coverage``  what it says of which blocks are indexed: cursors, ranges, holes
 * ``store``     the database: one writer, cursors, transactions, rewind
 * ``leader``    the one writer: becoming it, standing by for it, staying it

@@ -88,7 +88,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
             help_text = f"{field.description} [env: {variable}]"
             if field.annotation is bool:
                 kind: Any = Annotated[bool | None, typer.Option(f"--{flag}/--no-{flag}", help=help_text)]
-            elif name in ("network", "datasets"):
+            elif name in ("network", "datasets", "item"):
                 kind = Annotated[list[str] | None, typer.Option(f"--{flag}", help=help_text)]
             else:
                 kind = Annotated[str | None, typer.Option(f"--{flag}", help=help_text)]
@@ -136,7 +136,7 @@ def status(
 
 
 @app.command()
-@with_settings("network", "rpc_timeout_s", "archive", *DATABASE_OPTIONS)
+@with_settings("network", "rpc_timeout_s", "archive", "item", *DATABASE_OPTIONS)
 def check(settings: config.Settings) -> None:
     """Check the configuration, the node and the database, without changing anything."""
     findings = anyio.run(inspection.check, settings)

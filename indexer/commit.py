@@ -43,24 +43,24 @@ async def write_table(
         return await _write_log(connection, table, patches)
     is_empty = False
     if anew is None:
-        merged = await _merged(connection, table, patches, statements.select_current(table.name, table))
+        merged = await _merged(connection, table, patches, statements.select_current(table))
     else:
-        found = await connection.fetch(statements.select_all(table.name, table))
+        found = await connection.fetch(statements.select_all(table))
         merged = await _merge(table, dict(_stored(table, found)), patches, anew)
         is_empty = not found
     accounts = await _append(connection, table, merged)
     columns = statements.current_columns(table)
     if is_empty:
-        await connection.copy_records_to_table(table.name, records=merged.current, columns=columns)
+        await connection.copy_records_to_table(table.current.name, records=merged.current, columns=columns)
         return accounts, len(merged.history)
     for part in _parts(merged.gone):
-        await connection.execute(statements.delete_current(table.name, table), *_arrays(part, len(table.keys)))
+        await connection.execute(statements.delete_current(table), *_arrays(part, len(table.keys)))
     for part in _parts(merged.current):
         arrays = _arrays(part, len(columns))
         for name in statements.vectors(table):
             at = columns.index(name)
             arrays[at] = [_vector_text(vector) for vector in arrays[at]]
-        await connection.execute(statements.upsert_current(table.name, table), *arrays)
+        await connection.execute(statements.upsert_current(table), *arrays)
     return accounts, len(merged.history)
 
 
@@ -85,8 +85,7 @@ async def join_past(connection: Connection, table: Keyed | Log, after: int, stal
 
 async def forget_block(connection: Connection, table: Keyed | Log, number: int) -> list[Key]:
     """Delete what a history or log says of block ``number``, to be written anew; returns the keys it named."""
-    history, keys = (table.table, ("block_number",)) if isinstance(table, Log) else (table.history, table.keys)
-    return [tuple(record) for record in await connection.fetch(statements.delete_at(history, keys), number)]
+    return [tuple(record) for record in await connection.fetch(statements.delete_at(table), number)]
 
 
 async def rewrite_table(
@@ -97,8 +96,7 @@ async def rewrite_table(
     Rows of later blocks stay, so block ``end`` must have been right before. ``anew``: the patches of block
     ``first`` are the whole table, and nothing is taken over from the blocks before it.
     """
-    history, keys = (table.table, ("block_number",)) if isinstance(table, Log) else (table.history, table.keys)
-    stale = {tuple(record) for record in await connection.fetch(statements.delete_between(history, keys), first, end)}
+    stale = {tuple(record) for record in await connection.fetch(statements.delete_between(table), first, end)}
     if isinstance(table, Log):
         return await _write_log(connection, table, patches)
     if anew:
@@ -135,7 +133,7 @@ def _stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[K
     width = len(table.keys)
     for record in found:
         row = tuple(record)
-        yield row[:width], _comparable(table, row[width:])
+        yield row[:width], _comparable(table, row[width : width + len(table.values)])
 
 
 async def _append(connection: Connection, table: Keyed, merged: Merged) -> set[bytes]:
@@ -195,10 +193,10 @@ def _comparable(table: Keyed, values: Values) -> Values:
 async def rewind_table(connection: Connection, table: Keyed | Log, to: int) -> None:
     """Forget what a table says of blocks above ``to``; current rows fall back on the history that is left."""
     if isinstance(table, Log):
-        await connection.execute(statements.delete_above(table.table), to)
+        await connection.execute(statements.delete_above(table), to)
         return
     touched = await _touched(connection, table, to)
-    await connection.execute(statements.delete_above(table.history), to)
+    await connection.execute(statements.delete_above(table), to)
     await _rebuild(connection, table, touched)
 
 
@@ -211,7 +209,7 @@ async def _rebuild(connection: Connection, table: Keyed, touched: Sequence[Key])
     """Make the current rows of some keys what the latest row of their history says."""
     for part in _parts(touched):
         arrays = _arrays(part, len(table.keys))
-        await connection.execute(statements.delete_current(table.name, table), *arrays)
+        await connection.execute(statements.delete_current(table), *arrays)
         await connection.execute(statements.rebuild_current(table), *arrays)
 
 

@@ -29,6 +29,7 @@ from pydantic_settings import (
 )
 
 from indexer.errors import ConfigError
+from indexer.model import ITEM_NAME
 from indexer.redaction import redact, remember
 
 ENV_PREFIX = "INDEXER_"
@@ -136,6 +137,11 @@ class Settings(BaseSettings):
         description="Comma separated names of the datasets to keep; `default` stands for those that are kept where "
         "this is unset, `all` for every one.",
     )
+    item: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Storage items to index beside the datasets, as `Pallet.Item`, comma separated or repeated: every "
+        "change of each, see Any storage item.",
+    )
     workers: int = Field(
         4, ge=1, le=256, description="Blocks captured at once. The node is the limit long before the processor is."
     )
@@ -202,7 +208,7 @@ class Settings(BaseSettings):
             return init_settings, env_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
-    @field_validator("network", "datasets", mode="before")
+    @field_validator("network", "datasets", "item", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         parts = [value] if isinstance(value, str) else value
@@ -221,6 +227,14 @@ class Settings(BaseSettings):
         if len({NETWORKS[name].genesis_hash for name in names if name in NETWORKS} - {None}) > 1:
             raise ValueError(f"{', '.join(names)} are different chains; fail-over needs endpoints of one")
         return names
+
+    @field_validator("item")
+    @classmethod
+    def _item_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not ITEM_NAME.fullmatch(name):
+                raise ValueError(f"{name!r:.80} is not of the form Pallet.Item, such as SubtensorModule.Tempo")
+        return tuple(dict.fromkeys(names))
 
     @field_validator("archive")
     @classmethod

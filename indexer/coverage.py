@@ -7,7 +7,7 @@ than there is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import asyncpg
@@ -74,6 +74,8 @@ async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRo
     """
     first, last = blocks[0], blocks[-1]
     finalized = max((block.ref.number for block in blocks if block.finalized), default=None)
+    head = max((block.head for block in blocks if block.head is not None), default=None)
+    met = next((block for block in reversed(blocks) if block.runtime is not None), None)
     await connection.execute(
         "INSERT INTO holes (dataset, first_block, last_block, reason, found_at) "
         "SELECT dataset, block_number + 1, $2 - 1, $3, now() FROM cursors WHERE dataset = $1 AND block_number < $2 - 1 "
@@ -81,15 +83,28 @@ async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRo
         dataset, first.ref.number, STATE_DROPPED,
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO cursors "
-        "(dataset, start_block, block_number, block_hash, finalized_block, committed_at, writer_token) "
-        "VALUES ($1, $2, $3, $4, $5, now(), $6) ON CONFLICT (dataset) DO UPDATE SET "
+        "INSERT INTO cursors (dataset, start_block, block_number, block_hash, finalized_block, committed_at, "
+        "writer_token, head_block, note) VALUES ($1, $2, $3, $4, $5, now(), $6, $7, $8) "
+        "ON CONFLICT (dataset) DO UPDATE SET "
         "block_number = excluded.block_number, block_hash = excluded.block_hash, committed_at = excluded.committed_at, "
-        "writer_token = excluded.writer_token, "
+        "writer_token = excluded.writer_token, is_followed = true, "
+        "head_block = coalesce(excluded.head_block, cursors.head_block), "
+        "note = CASE WHEN $9 THEN excluded.note ELSE cursors.note END, "
         "finalized_block = coalesce(excluded.finalized_block, cursors.finalized_block)",
         dataset, first.ref.number, last.ref.number, last.ref.hash, finalized, token,
+        head, met and met.notes.get(dataset), met is not None,
     )  # fmt: skip
     await _cover(connection, dataset, blocks)
+
+
+async def follow(connection: Connection, notes: Mapping[str, str | None]) -> None:
+    """Note which datasets the run that begins keeps up, and what is to be said of them; the others are left behind."""
+    await connection.execute("UPDATE cursors SET is_followed = dataset = ANY($1::text[])", list(notes))
+    await connection.execute(
+        "UPDATE cursors SET note = told.note FROM unnest($1::text[], $2::text[]) AS told(dataset, note) "
+        "WHERE cursors.dataset = told.dataset",
+        list(notes), list(notes.values()),
+    )  # fmt: skip
 
 
 async def fill(connection: Connection, dataset: str, blocks: Sequence[BlockRows], hole: Hole) -> None:

@@ -50,9 +50,11 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 def chosen(settings: Settings) -> tuple[Dataset, ...]:
     """The datasets to keep. ``blocks`` is always among them: its hashes are what a reorg is found by."""
-    if settings.datasets is None:
-        return datasets.load(None)
-    return datasets.load(list(dict.fromkeys(["blocks", *settings.datasets])))
+    for name in settings.datasets or ():
+        if datasets.is_item(name):
+            raise ConfigError(f"{name!r} is no dataset: storage items are named with --item")
+    named = ["default"] if settings.datasets is None else ["blocks", *settings.datasets]
+    return datasets.load([*named, *settings.item])
 
 
 async def serve(settings: Settings) -> None:

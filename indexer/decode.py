@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from indexer.capture import EVENTS, TIMESTAMP
 from indexer.coverage import NO_BODY, NOT_PROVEN, SCANNED
-from indexer.datasets.base import Dataset
+from indexer.datasets import is_item
+from indexer.datasets.base import Dataset, no_note
 from indexer.errors import DecodeError
 from indexer.model import Block, BlockRows, Captured, Change, EventRecord, HashedValue, ItemRef, Row, RuntimeMet
 from indexer.scale import Runtime, StorageItem
@@ -56,7 +57,7 @@ def decode(
         assert not isinstance(raw, HashedValue), "only the code is captured by hash"
         try:
             value = None if raw is None else kind.decode(raw)
-            changes.setdefault(item, []).append(Change(item, kind.split_key(key), value, raw))
+            changes.setdefault(item, []).append(Change(item, kind.split_key(key), value, raw, key[32:], kind))
         except DecodeError as error:
             error.where = f"block {number}: {item} under key 0x{key.hex()} (runtime {runtime.spec_version}):"
             error.item, error.raw = str(item), raw or b""
@@ -128,27 +129,8 @@ def rows_of(dataset: Dataset, block: Block, changes: Mapping[ItemRef, Sequence[C
             except DecodeError:
                 error.item, error.raw = str(change.item), change.raw or b""
                 break
+        error.datasets = (dataset.name,)
         raise
-
-
-def block_rows(
-    captured: Captured, decoded: Decoded, runtime: Runtime, datasets: Sequence[Dataset], *, finalized: bool
-) -> BlockRows:
-    """What a block gives to all datasets, ready to be written. Raises ``DecodeError`` as ``rows_of`` does."""
-    now_ms = decoded.block.reads.get(TIMESTAMP)
-    met = RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw) if captured.runtime_changed else None
-    return BlockRows(
-        ref=captured.header.ref,
-        parent_hash=captured.header.parent_hash,
-        timestamp_ms=now_ms if isinstance(now_ms, int) else None,
-        finalized=finalized,
-        complete=not decoded.untyped and (captured.proven or captured.bootstrap),
-        bootstrap=captured.bootstrap,
-        runtime=met,
-        rows=tuple(row for dataset in datasets for row in rows_of(dataset, decoded.block, decoded.changes, runtime)),
-        doubt=doubt(captured, decoded),
-        doubts={dataset.name: NO_BODY for dataset in datasets if dataset.bodies and captured.extrinsics is None},
-    )
 
 
 def doubt(captured: Captured, decoded: Decoded) -> str | None:
@@ -158,3 +140,42 @@ def doubt(captured: Captured, decoded: Decoded) -> str | None:
     if captured.proven:
         return None
     return SCANNED if captured.bootstrap else NOT_PROVEN
+
+
+def block_rows(
+    captured: Captured,
+    decoded: Decoded,
+    runtime: Runtime,
+    datasets: Sequence[Dataset],
+    *,
+    finalized: bool,
+    head: int | None,
+) -> BlockRows:
+    """All that a block gives to ``datasets``, ready to be written. Raises ``DecodeError`` as ``rows_of`` does."""
+    for one in datasets:
+        if is_item(one.name) and not decoded.untyped.isdisjoint(one.items):
+            raise _untyped(captured.header.ref.number, one)
+    now_ms = decoded.block.reads.get(TIMESTAMP)
+    met = RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw) if captured.runtime_changed else None
+    return BlockRows(
+        ref=captured.header.ref,
+        parent_hash=captured.header.parent_hash,
+        timestamp_ms=now_ms if isinstance(now_ms, int) else None,
+        finalized=finalized,
+        complete=not decoded.untyped and (captured.proven or captured.bootstrap),
+        bootstrap=captured.bootstrap,
+        rows=tuple(row for one in datasets for row in rows_of(one, decoded.block, decoded.changes, runtime)),
+        runtime=met,
+        doubt=doubt(captured, decoded),
+        doubts={one.name: NO_BODY for one in datasets if one.bodies and captured.extrinsics is None},
+        notes={one.name: one.note(runtime) for one in datasets if one.note is not no_note} if met else {},
+        head=head,
+    )
+
+
+def _untyped(number: int, dataset: Dataset) -> DecodeError:
+    """Keys are stored of an item that no runtime met so far lists: others need not be incomplete for it."""
+    problem = "keys are stored, and no runtime met so far tells their type: begin at a block whose runtime lists it"
+    error = DecodeError(problem, where=f"block {number}: {dataset.name}:")
+    error.item, error.datasets = dataset.name, (dataset.name,)
+    return error

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import anyio
 import asyncpg
+from rich.markup import escape
 from rich.table import Table
 
 from indexer import daemon, datasets, embedded, migrate, migration_plan, verify
@@ -26,26 +27,36 @@ from indexer.errors import ConfigError, IndexerError, root_cause
 from indexer.model import BlockRef
 from indexer.node import open_node
 from indexer.redaction import redact
+from indexer.runtimes import metadata_at
+from indexer.scale import Runtime
 from indexer.sqlstate import mapped_errors
 from indexer.store import open_store
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetStatus:
-    """How far one dataset is."""
+    """How far one dataset is: a row of the view ``status``."""
 
     dataset: str
-    start_block: int
-    committed_block: int
-    committed_hash: str
+    state: str
+    """followed, behind, stopped or left."""
+    start_block: int | None
+    """None, as all that follows, where not even the first block could be decoded."""
+    committed_block: int | None
+    committed_hash: str | None
     finalized_block: int | None
-    committed_at: str
+    committed_at: str | None
+    lag_blocks: int | None
+    chain_lag_seconds: float | None
+    lag_seconds: float | None
     complete_blocks: int
     incomplete_blocks: int
     ranges: tuple[tuple[int, int, bool], ...]
     """(first block, last block, complete)."""
     gaps: tuple[tuple[int, int, str], ...]
     """(first block, last block, why they are missing or not complete)."""
+    note: str | None
+    """What is to be known of it: that the runtime lacks the item, that it is no longer in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +111,12 @@ async def status(settings: Settings) -> Status:
 async def _status(connection: asyncpg.Connection[asyncpg.Record]) -> Status:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         chain = await connection.fetchrow("SELECT name, genesis_hash FROM chain")
-        cursors = await connection.fetch("SELECT * FROM cursors ORDER BY dataset")
-        coverage = await connection.fetch("SELECT * FROM coverage ORDER BY dataset, first_block")
-        gaps = await connection.fetch("SELECT * FROM gaps ORDER BY dataset, first_block")
+        found = await connection.fetch("SELECT * FROM status ORDER BY dataset ~ '[.]', dataset")
         last = await connection.fetchrow(
             "SELECT timestamp, spec_version FROM blocks ORDER BY block_number DESC LIMIT 1"
         )
     if chain is None:
         raise ConfigError("the database is ours but empty: no run has reached a node yet")
-    rows = []
-    for cursor in cursors:
-        ranges = tuple(
-            (row["first_block"], row["last_block"], row["complete"])
-            for row in coverage
-            if row["dataset"] == cursor["dataset"]
-        )
-        rows.append(
-            DatasetStatus(
-                dataset=cursor["dataset"],
-                start_block=cursor["start_block"],
-                committed_block=cursor["block_number"],
-                committed_hash="0x" + cursor["block_hash"].hex(),
-                finalized_block=cursor["finalized_block"],
-                committed_at=cursor["committed_at"].isoformat(),
-                complete_blocks=sum(end - start + 1 for start, end, complete in ranges if complete),
-                incomplete_blocks=sum(end - start + 1 for start, end, complete in ranges if not complete),
-                ranges=ranges,
-                gaps=tuple(
-                    (row["first_block"], row["last_block"], row["reason"])
-                    for row in gaps
-                    if row["dataset"] == cursor["dataset"]
-                ),
-            )
-        )
     time = last["timestamp"] if last else None
     return Status(
         chain=chain["name"],
@@ -140,8 +124,21 @@ async def _status(connection: asyncpg.Connection[asyncpg.Record]) -> Status:
         spec_version=last["spec_version"] if last else None,
         block_time=time.isoformat() if time else None,
         lag_seconds=round((datetime.now(UTC) - time).total_seconds(), 3) if time else None,
-        datasets=tuple(rows),
+        datasets=tuple(_dataset_status(row) for row in found),
     )
+
+
+def _dataset_status(row: asyncpg.Record) -> DatasetStatus:
+    given = {name: row[name] for name in DatasetStatus.__slots__ if name in row.keys()}  # noqa: SIM118 - a record
+    told = [
+        (first, last, complete)
+        for complete, name in ((True, "complete_ranges"), (False, "incomplete_ranges"))
+        for first, last in json.loads(row[name])
+    ]
+    given |= {name: float(row[name]) for name in ("chain_lag_seconds", "lag_seconds") if row[name] is not None}
+    given["committed_at"] = row["committed_at"] and row["committed_at"].isoformat()
+    given["gaps"] = tuple((gap["first_block"], gap["last_block"], gap["reason"]) for gap in json.loads(row["gaps"]))
+    return DatasetStatus(**given, ranges=tuple(sorted(told)))
 
 
 def as_json(report: Status) -> str:
@@ -154,23 +151,29 @@ def as_table(report: Status) -> Table:
     lag = "no block yet" if report.lag_seconds is None else f"{report.lag_seconds:,.0f} s behind the clock"
     title = f"{report.chain} ({report.genesis_hash[:10]}…), runtime {report.spec_version}, {lag}"
     table = Table(title=title, title_justify="left")
-    for name in ("dataset", "committed", "finalized", "complete", "incomplete", "ranges"):
+    for name in ("dataset", "committed", "finalized", "lag", "complete", "incomplete", "ranges"):
         words = name in ("dataset", "ranges")
         table.add_column(name, justify="left" if words else "right", no_wrap=name == "dataset")
     for row in report.datasets:
         ranges = ", ".join(f"{a}-{b}{'' if complete else ' (incomplete)'}" for a, b, complete in row.ranges)
         table.add_row(
-            row.dataset, str(row.committed_block), str(row.finalized_block or "-"),
+            row.dataset, _shown(row.committed_block), _shown(row.finalized_block), _shown(row.lag_blocks),
             str(row.complete_blocks), str(row.incomplete_blocks), ranges,
         )  # fmt: skip
     reasons: dict[str, list[str]] = {}
     for row in report.datasets:
         for start, end, reason in row.gaps:
             reasons.setdefault(f"{start}-{end}: {reason}", []).append(row.dataset)
-    if reasons:
-        table.caption = "\n".join(f"gap {gap} ({', '.join(names)})" for gap, names in reasons.items())
+    remarks = [f"gap {gap} ({', '.join(names)})" for gap, names in reasons.items()]
+    remarks += [f"{row.dataset}: {row.note}" for row in report.datasets if row.note]
+    if remarks:
+        table.caption = escape("\n".join(remarks))
         table.caption_justify = "left"
     return table
+
+
+def _shown(number: int | None) -> str:
+    return "-" if number is None else str(number)
 
 
 async def check(settings: Settings) -> list[Finding]:
@@ -219,6 +222,12 @@ async def _check_node(settings: Settings) -> list[Finding]:
             )
         except IndexerError as error:
             found.append(Finding(False, f"read proofs: {error}; completeness cannot be proven over this endpoint"))
+        if settings.item:
+            runtime = Runtime.from_metadata(await metadata_at(node, finalized.hash))
+            for one in datasets.load(settings.item):
+                note = one.note(runtime)
+                there = f"runtime {runtime.spec_version} has it"
+                found.append(Finding(note is None, f"item {one.name}: {note or there}"))
         return found
 
 
@@ -278,12 +287,14 @@ async def verified(
         open_node(settings.endpoints, archive=settings.archive_endpoints, timeout_s=settings.rpc_timeout_s) as node,
     ):
         await migrate.check(url)
-        wanted = datasets.load(["all"])
+        async with open_store(url) as store:
+            kept = list(await store.cursors())
         if not mend:
+            wanted = datasets.load(["all", *filter(datasets.is_item, kept)])
             return await verify.verify(node, url, wanted, block=block, sample=sample), None
         async with open_store(url) as store:
             await store.lock_writer()
-            wanted = datasets.load(list(await store.cursors()) or None)
+            wanted = datasets.load(kept or None)
             report = await verify.verify(node, url, wanted, block=block, sample=sample)
             if not any(one.is_repairable for one in report.differences):
                 return report, None

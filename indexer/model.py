@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+ITEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\.[A-Za-z][A-Za-z0-9_]{0,99}")
+"""A storage item as text, ``Pallet.Item``: both names are identifiers of Rust."""
 
 
 class ItemRef(NamedTuple):
@@ -94,6 +98,18 @@ class Captured:
     endpoint has it any more."""
 
 
+class Kind(Protocol):
+    """The part of ``indexer.scale.StorageItem`` that tells decoded keys and values as JSON."""
+
+    def shown_key(self, parts: Sequence[object]) -> list[object]:
+        """Decoded key parts as JSON."""
+        ...
+
+    def shown_value(self, value: object, raw: bytes) -> object:
+        """A decoded value, whose bytes are ``raw``, as JSON."""
+        ...
+
+
 class Change(NamedTuple):
     """One decoded change of a tracked storage item."""
 
@@ -103,7 +119,11 @@ class Change(NamedTuple):
     value: object | None
     """Decoded value, None if the key was removed. Conventions: see ``indexer.scale``."""
     raw: bytes | None
-    """The value's SCALE bytes."""
+    """The value's SCALE bytes; None if the key was removed."""
+    raw_key: bytes = b""
+    """What follows the item's prefix in the storage key."""
+    kind: Kind | None = None
+    """The type it was decoded by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +194,10 @@ class BlockRows:
     """Set if another runtime executed the parent, and at a bootstrap."""
     doubt: str | None = None
     """Why the block is not complete, for people; None if it is."""
+    notes: Mapping[str, str | None] = field(default_factory=dict)
+    """With a ``runtime``: what people have to know of datasets under it (``Dataset.note``), by name."""
+    head: int | None = None
+    """Height of the followed head when the block was read, if it was known."""
     doubts: Mapping[str, str] = field(default_factory=dict)
     """Why the block is not complete for one dataset alone, by its name."""
 

@@ -223,6 +223,8 @@ class Pipeline:
 
     def _stopped_by(self, error: DecodeError) -> tuple[str, ...]:
         """Datasets that cannot go on without what was not decoded; all of them for what every one needs."""
+        if error.datasets:
+            return error.datasets
         names = [dataset.name for dataset in self._plan.datasets]
         if error.item == str(EVENTS) and "blocks" in names:
             return ("blocks",)
@@ -246,7 +248,8 @@ class Pipeline:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
         with self._metrics.step("rows"):
-            return block_rows(captured, decoded, runtime, self._plan.datasets, finalized=self._finality.of(ref))
+            final, head = self._finality.of(ref), self._heads.target
+            return block_rows(captured, decoded, runtime, self._plan.datasets, finalized=final, head=head)
 
     async def _header_at(self, number: int) -> Header:
         """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for."""
@@ -339,6 +342,8 @@ class Pipeline:
                 written = await self._store.fill(ready, self._plan.datasets, self._plan.hole_last)
         self._tip = ready[-1].ref
         self._measure(ready, written)
+        for block in ready if not self.heals else ():
+            self._runtimes.tell(block.notes)
         log.debug("committed", first=ready[0].ref.number, last=ready[-1].ref.number, rows=sum(written.values()))
         if ready[-1].finalized:
             self._finality.committed(ready[-1].ref)

@@ -13,6 +13,7 @@ import anyio
 import structlog
 
 from indexer.coverage import Cursor
+from indexer.datasets import load
 from indexer.datasets.base import Dataset
 from indexer.errors import DeepReorg, backoff
 from indexer.metrics import Metrics
@@ -41,7 +42,11 @@ async def align(node: Node, store: Store, datasets: Sequence[Dataset], metrics: 
     ancestor = await _ancestor(node, store, tip, floor)
     depth = tip.number - ancestor.number
     log.warning("rewind", to=str(ancestor), from_block=str(tip), depth=depth)
-    await store.rewind(ancestor, datasets)
+    known = {dataset.name for dataset in datasets}
+    left = [
+        name for name in cursors if name not in known
+    ]  # no longer kept up, and on the chain that is left all the same
+    await store.rewind(ancestor, (*datasets, *(load(left) if left else ())))
     metrics.reorgs.inc()
     metrics.reorg_depth.observe(depth)
     return await store.cursors()

@@ -81,6 +81,10 @@ class Run:
         if tip is not None:
             self._metrics.resumed(*tip)
         await self._runtimes.load()  # after align: a rewind forgets runtimes of blocks that are no more
+        newest = self._runtimes.newest()
+        notes = {dataset.name: None if newest is None else dataset.note(newest) for dataset in self._datasets}
+        await self._store.follow(notes)
+        self._runtimes.tell(notes)
         await self._heads.look()
         await self._find_dropped(cursors)
         await self._look_for_proofs()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import anyio
 import structlog
@@ -43,6 +44,7 @@ class Runtimes:
         self._packed: dict[bytes, bytes] = {}
         self._first_block: dict[bytes, int] = {}
         self._last_types: dict[tuple[ItemRef, bytes], StorageItem | None] = {}
+        self._notes: dict[str, str | None] = {}
 
     async def load(self) -> None:
         """Take over what the database knows; metadata is parsed when it is first needed."""
@@ -62,7 +64,7 @@ class Runtimes:
         async with self._turn:
             runtime = self._parsed(code_hash)
             if runtime is None:
-                raw = await self._from_node(state)
+                raw = await metadata_at(self._node, state)
                 runtime = self._keep(code_hash, Runtime.from_metadata(raw))
                 self._packed[code_hash] = zlib.compress(raw, 1)
                 version = runtime.metadata_version
@@ -72,6 +74,20 @@ class Runtimes:
     def known(self, code_hash: bytes) -> Runtime | None:
         """The runtime with this code if it was met before."""
         return self._parsed(code_hash)
+
+    def newest(self) -> Runtime | None:
+        """The runtime that executed the last indexed block; None before the first."""
+        newest = max(self._first_block, key=self._first_block.__getitem__, default=None)
+        return None if newest is None else self._parsed(newest)
+
+    def tell(self, notes: Mapping[str, str | None]) -> None:
+        """Log what datasets lack under the runtime that runs now (``Dataset.note``), where that is news."""
+        for dataset, note in notes.items():
+            if note is not None and self._notes.get(dataset) is None:
+                log.warning("item_absent", item=dataset, reason=note)
+            elif note is None and self._notes.get(dataset) is not None:
+                log.info("item_appeared", item=dataset)
+            self._notes[dataset] = note
 
     async def corrected(self, code_hash: bytes, failed: Runtime, state: bytes) -> Runtime | None:
         """The runtime anew from the node, if that tells other metadata than ``failed`` has; else None.
@@ -83,7 +99,7 @@ class Runtimes:
             if present is not None and present.raw != failed.raw:
                 return present  # another worker was here first
             try:
-                raw = await self._from_node(state)
+                raw = await metadata_at(self._node, state)
             except NodeError as error:
                 log.debug("metadata_not_checked", reason=str(error))
                 return None
@@ -128,19 +144,23 @@ class Runtimes:
             self._by_code.popitem(last=False)
         return runtime
 
-    async def _from_node(self, state: bytes) -> bytes:
-        """Metadata of the runtime in the state of block ``state``: the best version both sides know."""
-        apis = await self._node.runtime_apis(state)
-        if apis.get(METADATA_API, 0) < VERSIONED_METADATA_API:
-            return await self._node.legacy_metadata(state)
-        offered = await self._node.state_call("Metadata_metadata_versions", b"", state)
-        versions = {int.from_bytes(offered[at : at + 4], "little") for at in range(1, len(offered), 4)}
-        for version in METADATA_VERSIONS:
-            if version in versions:
-                argument = version.to_bytes(4, "little")
-                answer = await self._node.state_call("Metadata_metadata_at_version", argument, state)
-                at = answer.find(b"meta")
-                if answer[:1] != b"\1" or not 0 < at <= 6:
-                    raise NodeError(f"{self._node.endpoint} offers metadata V{version} but does not give it")
-                return answer[at:]
-        raise DecodeError(f"the runtime offers metadata {sorted(versions)} only, this indexer reads V14, V15 and V16")
+
+async def metadata_at(node: Node, state: bytes) -> bytes:
+    """Metadata of the runtime in the state of block ``state``: the best version both sides know.
+
+    Raises ``NodeError`` if the node does not give it, ``DecodeError`` if it is of no version that is known here.
+    """
+    apis = await node.runtime_apis(state)
+    if apis.get(METADATA_API, 0) < VERSIONED_METADATA_API:
+        return await node.legacy_metadata(state)
+    offered = await node.state_call("Metadata_metadata_versions", b"", state)
+    versions = {int.from_bytes(offered[at : at + 4], "little") for at in range(1, len(offered), 4)}
+    for version in METADATA_VERSIONS:
+        if version in versions:
+            argument = version.to_bytes(4, "little")
+            answer = await node.state_call("Metadata_metadata_at_version", argument, state)
+            at = answer.find(b"meta")
+            if answer[:1] != b"\1" or not 0 < at <= 6:
+                raise NodeError(f"{node.endpoint} offers metadata V{version} but does not give it")
+            return answer[at:]
+    raise DecodeError(f"the runtime offers metadata {sorted(versions)} only, this indexer reads V14, V15 and V16")

@@ -9,7 +9,7 @@ migrations/SCHEMA.md. This module never touches a database.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -54,15 +54,22 @@ SETTINGS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A table of current rows and its append-only history, made from one declaration."""
+    """A table of current rows and its append-only history, made from one declaration; or some rows of such a table."""
 
     name: str
+    """What ``Row.table`` names: the current table's name, or that of a part of it."""
     current: Table
     history: Table
     keys: tuple[str, ...]
     values: tuple[str, ...]
     accounts: tuple[str, ...]
     """Columns that hold 32-byte accounts: their SS58 text is kept in ``accounts``."""
+    scope: tuple[tuple[str, str], ...] = ()
+    """(key column, text) that its rows have in common, where several datasets share the tables; else none."""
+
+    def part(self, name: str, **scope: str) -> Keyed:
+        """The rows with these values of key columns, as a table of one dataset."""
+        return replace(self, name=name, scope=tuple(scope.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +300,15 @@ cursors = Table(
         server_default="0",
         comment="Token of the writer that committed it: never above the one in writer.",
     ),
+    Column("head_block", BigInteger, nullable=True, comment="Height of the followed head when it was committed."),
+    Column(
+        "is_followed",
+        Boolean,
+        nullable=False,
+        server_default="true",
+        comment="Whether the newest run keeps the dataset up; false: it is no longer in the configuration.",
+    ),
+    Column("note", Text, nullable=True, comment="What is to be known of it, such as that the runtime lacks the item."),
     comment="How far each dataset is committed; written in the transaction that writes the rows.",
 )
 

@@ -31,6 +31,15 @@ MANY_ITEMS = 20
 """So many storage items in one column are told elsewhere."""
 
 
+_ITEMS = """\
+## Any storage item
+
+Chosen with `--item Pallet.Item`; each is a dataset of that name in `cursors`, `coverage`, `gaps` and `status`.
+Read them through `storage_changes` and `storage_at`.
+
+"""
+
+
 def as_markdown() -> str:
     """The whole document."""
     tables = schema_facts.tables()
@@ -40,6 +49,7 @@ def as_markdown() -> str:
         "## Views\n\n" + "\n".join(_views()),
         "## Core tables\n\n" + "\n".join(_tables(tables, "core")),
         *(_dataset(name, tables) for name in DATASETS),
+        _ITEMS + "\n".join(_tables(tables, schema_facts.ITEMS)),
         "## Hyperparameters\n\nNames in `hyperparameters` and `hyperparameters_at`. Which of them exist depends on the "
         "runtime.\n\n### Per subnet\n\n" + _parameters(SUBNET_PARAMETERS),
         "### Of the network (netuid NULL)\n\n" + _parameters(NETWORK_PARAMETERS),

@@ -15,13 +15,16 @@ from sqlalchemy import Column, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 
 from indexer import schema
-from indexer.datasets import DATASETS
+from indexer.datasets import DATASETS, STORAGE_ITEMS
 from indexer.datasets.base import Dataset
 from indexer.errors import DecodeError
 from indexer.schema import Keyed
 from migrations import sql
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+ITEMS = "storage_items"
+"""The group of the tables that all chosen storage items share; the others are datasets and ``core``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def tables() -> list[TableFact]:
                 found.append(_table(declared.history, dataset.name, same, is_history=True))
             else:
                 found.append(_table(declared.table, dataset.name, items))
+    found.append(_table(STORAGE_ITEMS.current, ITEMS, {}, history=STORAGE_ITEMS.history.name))
+    found.append(_table(STORAGE_ITEMS.history, ITEMS, {}, is_history=True))
     return found
 
 

@@ -58,6 +58,25 @@ class Holder:
         return self.pid, self.backend_start
 
 
+async def lock_holder(connection: Connection, lock: int) -> Holder:
+    """Who holds an advisory lock of this database."""
+    row = await connection.fetchrow(
+        "SELECT a.pid, a.backend_start, a.application_name, a.client_addr::text AS address, "
+        "a.wait_event IN ('ClientRead', 'ClientWrite') AS waits, a.state_change, a.query_start, a.xact_start, "
+        "c.bytes_processed "
+        "FROM pg_locks l JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_stat_progress_copy c USING (pid) "
+        "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND (l.classid::bigint << 32 | l.objid::bigint) = $1",
+        lock,
+    )
+    if row is None:  # it has gone meanwhile
+        return Holder(0, None, "a session that has just ended", False, ())
+    name = f"{row['application_name']} at {row['address'] or 'this host'} since {row['backend_start']}"
+    signs = (row["state_change"], row["query_start"], row["xact_start"], row["bytes_processed"])
+    return Holder(row["pid"], row["backend_start"], name, bool(row["waits"]), (row["pid"], *signs))
+
+
 def locked_by(holder: Holder) -> WriterLocked:
     """What to tell when another instance is the writer."""
     return WriterLocked(

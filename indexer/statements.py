@@ -57,19 +57,30 @@ def _same_key(table: Keyed, left: str, right: str) -> str:
     return " AND ".join(f'{left}."{key}" = {right}."{key}"' for key in table.keys)
 
 
+def _scope(table: Keyed | Log, prefix: str = "") -> str:
+    """The condition that its rows have in common; statements that name keys need none."""
+    scope = table.scope if isinstance(table, Keyed) else ()
+    return " AND ".join(f"""{prefix}"{name}" = {_literal(text)}""" for name, text in scope) or "true"
+
+
+def _literal(text: str) -> str:
+    """Text as a constant of SQL, so that the planner knows it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 @lru_cache(maxsize=256)
-def select_current(table_name: str, table: Keyed) -> str:
+def select_current(table: Keyed) -> str:
     """Current rows of the given keys: keys, then values. One array per key column."""
     return (
-        f"SELECT {quoted(table.keys, 'x.')}, {quoted(table.values, 'x.')} FROM {table_name} x "
+        f"SELECT {quoted(table.keys, 'x.')}, {quoted(table.values, 'x.')} FROM {table.current.name} x "
         f"JOIN {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) ON {_same_key(table, 'x', 'asked')}"
     )
 
 
 @lru_cache(maxsize=256)
-def select_all(table_name: str, table: Keyed) -> str:
+def select_all(table: Keyed) -> str:
     """All current rows: keys, then values."""
-    return f"SELECT {quoted(table.keys)}, {quoted(table.values)} FROM {table_name}"
+    return f"SELECT {quoted(table.keys)}, {quoted(table.values)} FROM {table.current.name} WHERE {_scope(table)}"
 
 
 @lru_cache(maxsize=256)
@@ -87,7 +98,7 @@ def select_before(table: Keyed) -> str:
 
 
 @lru_cache(maxsize=256)
-def upsert_current(table_name: str, table: Keyed) -> str:
+def upsert_current(table: Keyed) -> str:
     """Insert or replace current rows. One array per column of ``current_columns``; those of ``vectors`` as text.
 
     Postgres has no array of arrays of unlike length, and ``unnest`` would take all levels apart.
@@ -104,23 +115,24 @@ def upsert_current(table_name: str, table: Keyed) -> str:
     )
     replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
     return (
-        f"INSERT INTO {table_name} ({quoted(columns)}) SELECT {given} FROM unnest({arrays}) AS x({quoted(columns)}) "
+        f"INSERT INTO {table.current.name} ({quoted(columns)}) "
+        f"SELECT {given} FROM unnest({arrays}) AS x({quoted(columns)}) "
         f"ON CONFLICT ({quoted(table.keys)}) DO UPDATE SET {replaced}"
     )
 
 
 @lru_cache(maxsize=256)
-def delete_current(table_name: str, table: Keyed) -> str:
+def delete_current(table: Keyed) -> str:
     """Delete current rows. One array per key column."""
     return (
-        f"DELETE FROM {table_name} x USING {_unnest(table, table.keys)} AS gone({quoted(table.keys)}) "
+        f"DELETE FROM {table.current.name} x USING {_unnest(table, table.keys)} AS gone({quoted(table.keys)}) "
         f"WHERE {_same_key(table, 'x', 'gone')}"
     )
 
 
 def touched_since(table: Keyed) -> str:
     """Keys with a change above block $1."""
-    return f"SELECT DISTINCT {quoted(table.keys)} FROM {table.history.name} WHERE block_number > $1"
+    return f"SELECT DISTINCT {quoted(table.keys)} FROM {table.history.name} WHERE block_number > $1 AND {_scope(table)}"
 
 
 def rebuild_current(table: Keyed) -> str:
@@ -135,31 +147,44 @@ def rebuild_current(table: Keyed) -> str:
     )
 
 
-def delete_at(table: Table, keys: tuple[str, ...]) -> str:
+def delete_at(table: Keyed | Log) -> str:
     """Delete what a history or log says of block $1; returns the keys."""
-    return f"DELETE FROM {table.name} WHERE block_number = $1 RETURNING {quoted(keys)}"
+    return f"DELETE FROM {_appended(table)} WHERE block_number = $1 AND {_scope(table)} RETURNING {_told_keys(table)}"
 
 
-def delete_between(table: Table, keys: tuple[str, ...]) -> str:
+def delete_between(table: Keyed | Log) -> str:
     """Delete what a history or log says of blocks $1 to $2; returns the keys."""
-    return f"DELETE FROM {table.name} WHERE block_number BETWEEN $1 AND $2 RETURNING {quoted(keys)}"
+    condition = f"block_number BETWEEN $1 AND $2 AND {_scope(table)}"
+    return f"DELETE FROM {_appended(table)} WHERE {condition} RETURNING {_told_keys(table)}"
 
 
-def delete_above(table: Table) -> str:
+def delete_above(table: Keyed | Log) -> str:
     """Delete what a history or log says of blocks above $1."""
-    return f"DELETE FROM {table.name} WHERE block_number > $1"
+    return f"DELETE FROM {_appended(table)} WHERE block_number > $1 AND {_scope(table)}"
+
+
+def _appended(table: Keyed | Log) -> str:
+    """The table that each block appends to."""
+    return table.table.name if isinstance(table, Log) else table.history.name
+
+
+def _told_keys(table: Keyed | Log) -> str:
+    return "block_number" if isinstance(table, Log) else quoted(table.keys)
 
 
 def read_current(table: Keyed) -> str:
-    """Every current row: keys, then values."""
-    return f"SELECT {quoted((*table.keys, *table.values))} FROM {table.current.name}"
+    """Every current row: keys, values, and the block that gave them."""
+    return (
+        f"SELECT {quoted((*table.keys, *table.values, 'block_number'))} FROM {table.current.name} WHERE {_scope(table)}"
+    )
 
 
 def read_as_of(table: Keyed) -> str:
-    """Every row as of block $1, from the history: keys, then values."""
+    """Every row as of block $1, from the history: keys, values, and the block that gave them."""
     return (
-        f"SELECT {quoted((*table.keys, *table.values))} FROM ("
-        f"SELECT DISTINCT ON ({quoted(table.keys)}) * FROM {table.history.name} WHERE block_number <= $1 "
+        f"SELECT {quoted((*table.keys, *table.values, 'block_number'))} FROM ("
+        f"SELECT DISTINCT ON ({quoted(table.keys)}) * FROM {table.history.name} "
+        f"WHERE block_number <= $1 AND {_scope(table)} "
         f'ORDER BY {quoted(table.keys)}, block_number DESC) latest WHERE "exists"'
     )
 
@@ -176,8 +201,8 @@ def disagreements(table: Keyed) -> str:
     """Keys whose current row is not what the latest row of the history says."""
     columns = ("block_number", *table.values)
     return (
-        f"SELECT {quoted(table.keys)} FROM {table.current.name} c FULL JOIN ("
-        f"SELECT * FROM (SELECT DISTINCT ON ({quoted(table.keys)}) * FROM {table.history.name} "
+        f"SELECT {quoted(table.keys)} FROM (SELECT * FROM {table.current.name} WHERE {_scope(table)}) c FULL JOIN ("
+        f"SELECT * FROM (SELECT DISTINCT ON ({quoted(table.keys)}) * FROM {table.history.name} WHERE {_scope(table)} "
         f'ORDER BY {quoted(table.keys)}, block_number DESC) latest WHERE "exists") h USING ({quoted(table.keys)}) '
         f"WHERE ROW({quoted(columns, 'c.')}) IS DISTINCT FROM ROW({quoted(columns, 'h.')})"
     )
@@ -208,7 +233,8 @@ def uncovered(table: Keyed, limit: int) -> str:
     """
     name = table.history.name
     return (
-        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {name} h WHERE NOT EXISTS ("
+        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {name} h "
+        f"WHERE {_scope(table, 'h.')} AND NOT EXISTS ("
         "SELECT FROM coverage c WHERE c.dataset = $1 AND h.block_number BETWEEN c.first_block AND c.last_block) "
         "AND NOT (h.exists AND EXISTS (SELECT FROM cursors c WHERE c.dataset = $1 AND h.block_number < c.start_block "
         f"AND NOT EXISTS (SELECT FROM {name} n WHERE {_same_key(table, 'n', 'h')} "
@@ -221,7 +247,8 @@ def void_ends(table: Keyed) -> str:
     """Keys and blocks of rows with ``exists = false`` that follow no row that exists, or still hold a value."""
     values = ", ".join(f'h."{name}"' for name in table.values)
     return (
-        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {table.history.name} h WHERE NOT h.exists AND ("
+        f"SELECT {quoted(table.keys, 'h.')}, h.block_number FROM {table.history.name} h "
+        f"WHERE {_scope(table, 'h.')} AND NOT h.exists AND ("
         f"num_nonnulls({values}) > 0 OR NOT coalesce((SELECT p.exists FROM {table.history.name} p "
         f"WHERE {_same_key(table, 'p', 'h')} AND p.block_number < h.block_number "
         f"ORDER BY p.block_number DESC LIMIT 1), false)) ORDER BY h.block_number"

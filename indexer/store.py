@@ -9,11 +9,11 @@ that an old one still has a session but no longer the lock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from indexer import coverage
+from indexer import announce, coverage
 from indexer.commit import (
     ROWS_PER_STATEMENT,
     by_table,
@@ -32,7 +32,7 @@ from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WrongCh
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.redaction import printable
 from indexer.scale import ss58_encode
-from indexer.session import Connection, Holder, Session, locked_by, open_session
+from indexer.session import Connection, Holder, Session, lock_holder, locked_by, open_session
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -97,21 +97,7 @@ class Store:
                     "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) RETURNING token"
                 )
                 return None
-            row = await connection.fetchrow(
-                "SELECT a.pid, a.backend_start, a.application_name, a.client_addr::text AS address, "
-                "a.wait_event IN ('ClientRead', 'ClientWrite') AS waits, a.state_change, a.query_start, a.xact_start, "
-                "c.bytes_processed "
-                "FROM pg_locks l JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_stat_progress_copy c USING (pid) "
-                "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database()) "
-                "AND (l.classid::bigint << 32 | l.objid::bigint) = $1",
-                WRITER_LOCK,
-            )
-        if row is None:  # it has gone meanwhile
-            return Holder(0, None, "a session that has just ended", False, ())
-        name = f"{row['application_name']} at {row['address'] or 'this host'} since {row['backend_start']}"
-        signs = (row["state_change"], row["query_start"], row["xact_start"], row["bytes_processed"])
-        return Holder(row["pid"], row["backend_start"], name, bool(row["waits"]), (row["pid"], *signs))
+            return await lock_holder(connection, WRITER_LOCK)
 
     async def lock_writer(self) -> None:
         """Become the one writer. Raises ``WriterLocked``, naming the holder, if another instance is."""
@@ -221,6 +207,8 @@ class Store:
                         await self._write_accounts(connection, accounts)
                 await coverage.advance(connection, dataset.name, blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
+            if not again and any(dataset.name == "blocks" for dataset in datasets):
+                await announce.commit(connection, blocks)
         self.commits += 1
         return written
 
@@ -312,6 +300,11 @@ class Store:
         async with self._transaction("forget stopped datasets") as connection:
             await connection.execute("DELETE FROM holes WHERE last_block IS NULL")
 
+    async def follow(self, notes: Mapping[str, str | None]) -> None:
+        """``coverage.follow``: the datasets of the run that begins, each with what is to be said of it."""
+        async with self._transaction("note the datasets") as connection:
+            await coverage.follow(connection, notes)
+
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""
         async with self._transaction("note a stopped dataset") as connection:
@@ -337,6 +330,9 @@ class Store:
         depth = max((cursor.block.number for cursor in (await self.cursors()).values()), default=to.number) - to.number
         timeout_s = self._commit_timeout_s + depth / BLOCKS_PER_SECOND_AT_LEAST
         async with self._transaction(f"rewind to block {to.number}", timeout_s) as connection:
+            last = await connection.fetchval("SELECT max(block_number) FROM cursors")
+            if last is not None and last > to.number:
+                await announce.reorg(connection, to, last)
             for dataset in datasets:
                 at = await connection.fetchval("SELECT block_number FROM cursors WHERE dataset = $1", dataset.name)
                 if at is None or at <= to.number:
@@ -382,11 +378,13 @@ class Store:
         async with self._transaction("mark finalized") as connection:
             ours = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", block.number)
             if ours == block.hash:
-                await connection.execute(
+                noted = await connection.execute(
                     "UPDATE cursors SET finalized_block = $1 WHERE block_number >= $1 AND "
                     "coalesce(finalized_block, -1) < $1",
                     block.number,
                 )
+                if noted != "UPDATE 0":
+                    await announce.block(connection, block, finalized=True)
         return ours is None or ours == block.hash
 
 

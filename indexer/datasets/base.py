@@ -45,6 +45,10 @@ class RuntimeView(Protocol):
         """(pallet, name, decoded value) of every constant of the metadata."""
         ...
 
+    def names(self) -> Iterable[ItemRef]:
+        """Every storage item that the metadata lists."""
+        ...
+
 
 class Source(NamedTuple):
     """One storage item as one table tells it; ``name`` where a table tells an item more than once."""
@@ -86,6 +90,12 @@ def no_rows(runtime: RuntimeView) -> Iterable[Row]:
     return ()
 
 
+def no_note(runtime: RuntimeView) -> str | None:
+    """``Dataset.note`` of a dataset that runtimes need not list."""
+    del runtime
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One kind of data. ``rows`` is pure; everything else is a statement of fact."""
@@ -114,3 +124,5 @@ class Dataset:
     """Whether it needs the extrinsics of every block: a request per block that no other dataset makes."""
     by_default: bool = True
     """Whether it is kept where nobody names datasets; no for what is large and of use to few."""
+    note: Callable[[RuntimeView], str | None] = no_note
+    """What people have to know of the dataset under a runtime; None: nothing."""

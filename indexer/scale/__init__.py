@@ -32,7 +32,7 @@ from indexer.scale.hashers import (
 )
 from indexer.scale.runtime import Runtime
 from indexer.scale.ss58 import ss58_decode, ss58_encode
-from indexer.scale.storage import KeyHash, StorageItem
+from indexer.scale.storage import KeyHash, RawKey, StorageItem
 
 __all__ = [
     "Documents",
@@ -40,6 +40,7 @@ __all__ = [
     "EventRecord",
     "Extrinsic",
     "KeyHash",
+    "RawKey",
     "Runtime",
     "StorageItem",
     "blake2_128",

@@ -11,17 +11,28 @@ from typing import Any
 from indexer.errors import DecodeError
 from indexer.scale import encode, trace
 from indexer.scale.compiler import MISFIT, Compiler
+from indexer.scale.document import Values
 from indexer.scale.registry import Registry
 
 
 class Codec:
     """The decoders of one runtime, compiled as they are asked for."""
 
-    __slots__ = ("_compiler", "registry")
+    __slots__ = ("_compiler", "_values", "registry", "ss58_prefix")
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        self.ss58_prefix = 42
+        """Of the runtime's addresses: set by ``Runtime``, which finds it by decoding."""
         self._compiler = Compiler(registry)
+        self._values = Values(registry, self.ss58_prefix)
+
+    @property
+    def values(self) -> Values:
+        """Decoded values as JSON for people."""
+        if self._values.ss58_prefix != self.ss58_prefix:
+            self._values = Values(self.registry, self.ss58_prefix)
+        return self._values
 
     def decode(self, type_id: int, raw: bytes) -> Any:
         """All of ``raw`` as one value. Raises ``DecodeError`` with type path and offset."""

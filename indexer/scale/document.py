@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexer.errors import DecodeError
 from indexer.model import EventRecord
-from indexer.scale.extrinsic import Extrinsic
 from indexer.scale.registry import Array, Composite, Field, Primitive, Registry, Sequence, Tuple, Variant
 from indexer.scale.ss58 import ss58_encode
+
+if TYPE_CHECKING:
+    from indexer.scale.extrinsic import Extrinsic
 
 DEPTH_MAX = 128
 """Values that nest deeper are refused: neither Python nor readers of JSON follow without end."""
@@ -24,80 +26,22 @@ Teller: TypeAlias = Callable[[Any, int], object]
 Fields: TypeAlias = tuple[Field, ...]
 
 
-class Documents:
-    """Events, calls and dispatch errors of one runtime as JSON.
+class Values:
+    """Decoded values of one runtime's types as JSON.
 
     Integers stay numbers of any size; ``Vec<u8>`` is its text where that is printable and does not begin with
     ``0x``, else ``0x`` and hex digits, as ``[u8; N]`` always is; an enum's case is its name, or
     ``{name: fields}``; ``()`` is ``[]``, None ``null``.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        events: int | None,
-        calls: int,
-        errors: Mapping[int, tuple[str, int]],
-        ss58_prefix: int,
-    ) -> None:
-        """``events`` and ``calls``: the types of outer enums. ``errors``: (pallet, its error type) by pallet index."""
-        self._registry, self._events_type, self._calls_type, self._errors = registry, events, calls, errors
+    def __init__(self, registry: Registry, ss58_prefix: int) -> None:
+        self._registry, self.ss58_prefix = registry, ss58_prefix
         self._address = lru_cache(maxsize=4096)(lambda account: ss58_encode(account, ss58_prefix))
         self._tellers: dict[int, Teller] = {}
-
-    def event(self, record: EventRecord) -> object:
-        """The fields of an event: an object where they are named, else an array. Raises ``DecodeError``."""
-        return self._top(self._events, record.pallet, record.name, record.fields)
-
-    def call(self, extrinsic: Extrinsic) -> object:
-        """The arguments of an extrinsic's call by name. Raises ``DecodeError``."""
-        return self._top(self._calls, extrinsic.pallet, extrinsic.call, extrinsic.args) or {}
 
     def value(self, type_id: int, value: object) -> object:
         """A decoded value of a type. Raises ``DecodeError`` for one that nests too deep."""
         return self._teller(type_id)(value, 0)
-
-    def error(self, error: object) -> str:
-        """A ``DispatchError`` as ``Pallet.Error`` where a pallet raised it, else as ``Case`` or ``Case.Kind``."""
-        if not isinstance(error, dict) or len(error) != 1:
-            return str(error)
-        ((case, inner),) = error.items()
-        if case == "Module" and isinstance(inner, dict):
-            code = inner.get("error")
-            at = code[0] if isinstance(code, bytes) and code else code
-            name, kind = self._errors.get(inner.get("index", -1), (f"Module {inner.get('index')}", None))
-            definition = None if kind is None else self._registry.definition(self._registry.unwrapped(kind))
-            if isinstance(definition, Variant):
-                return next((f"{name}.{one.name}" for one in definition.cases if one.index == at), f"{name}.{at}")
-            return f"{name}.{at}"
-        return f"{case}.{inner}" if isinstance(inner, str) else str(case)
-
-    @cached_property
-    def _events(self) -> dict[tuple[str, str], Fields]:
-        return {} if self._events_type is None else dict(self._cases(self._events_type))
-
-    @cached_property
-    def _calls(self) -> dict[tuple[str, str], Fields]:
-        return dict(self._cases(self._calls_type))
-
-    def _cases(self, outer: int) -> Iterator[tuple[tuple[str, str], Fields]]:
-        """(pallet, case) and its fields, of an outer enum."""
-        definition = self._registry.definition(self._registry.unwrapped(outer))
-        for pallet in definition.cases if isinstance(definition, Variant) else ():
-            for field in pallet.fields[:1]:
-                inner = self._registry.definition(self._registry.unwrapped(field.type_id))
-                for case in inner.cases if isinstance(inner, Variant) else ():
-                    yield (pallet.name, case.name), case.fields
-
-    def _top(self, cases: Mapping[tuple[str, str], Fields], pallet: str, name: str, value: Any) -> object:
-        fields = cases.get((pallet, name))
-        if fields is None:
-            raise DecodeError(f"the metadata lists no {pallet}.{name}")
-        if not fields:
-            return []
-        if len(fields) == 1 and fields[0].name is None:
-            return [self._teller(fields[0].type_id)(value, 1)]
-        return self._fields(fields)(value, 0)
 
     def _teller(self, type_id: int) -> Teller:
         known = self._tellers.get(type_id)
@@ -160,6 +104,72 @@ class Documents:
             return {name: tellers[name](inner, depth)}
 
         return tell
+
+
+class Documents(Values):
+    """Events, calls and dispatch errors of one runtime as JSON, made of values as ``Values`` tells them."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        events: int | None,
+        calls: int,
+        errors: Mapping[int, tuple[str, int]],
+        ss58_prefix: int,
+    ) -> None:
+        """``events`` and ``calls``: the types of outer enums. ``errors``: (pallet, its error type) by pallet index."""
+        super().__init__(registry, ss58_prefix)
+        self._events_type, self._calls_type, self._errors = events, calls, errors
+
+    def event(self, record: EventRecord) -> object:
+        """The fields of an event: an object where they are named, else an array. Raises ``DecodeError``."""
+        return self._top(self._events, record.pallet, record.name, record.fields)
+
+    def call(self, extrinsic: Extrinsic) -> object:
+        """The arguments of an extrinsic's call by name. Raises ``DecodeError``."""
+        return self._top(self._calls, extrinsic.pallet, extrinsic.call, extrinsic.args) or {}
+
+    def error(self, error: object) -> str:
+        """A ``DispatchError`` as ``Pallet.Error`` where a pallet raised it, else as ``Case`` or ``Case.Kind``."""
+        if not isinstance(error, dict) or len(error) != 1:
+            return str(error)
+        ((case, inner),) = error.items()
+        if case == "Module" and isinstance(inner, dict):
+            code = inner.get("error")
+            at = code[0] if isinstance(code, bytes) and code else code
+            name, kind = self._errors.get(inner.get("index", -1), (f"Module {inner.get('index')}", None))
+            definition = None if kind is None else self._registry.definition(self._registry.unwrapped(kind))
+            if isinstance(definition, Variant):
+                return next((f"{name}.{one.name}" for one in definition.cases if one.index == at), f"{name}.{at}")
+            return f"{name}.{at}"
+        return f"{case}.{inner}" if isinstance(inner, str) else str(case)
+
+    @cached_property
+    def _events(self) -> dict[tuple[str, str], Fields]:
+        return {} if self._events_type is None else dict(self._cases(self._events_type))
+
+    @cached_property
+    def _calls(self) -> dict[tuple[str, str], Fields]:
+        return dict(self._cases(self._calls_type))
+
+    def _cases(self, outer: int) -> Iterator[tuple[tuple[str, str], Fields]]:
+        """(pallet, case) and its fields, of an outer enum."""
+        definition = self._registry.definition(self._registry.unwrapped(outer))
+        for pallet in definition.cases if isinstance(definition, Variant) else ():
+            for field in pallet.fields[:1]:
+                inner = self._registry.definition(self._registry.unwrapped(field.type_id))
+                for case in inner.cases if isinstance(inner, Variant) else ():
+                    yield (pallet.name, case.name), case.fields
+
+    def _top(self, cases: Mapping[tuple[str, str], Fields], pallet: str, name: str, value: Any) -> object:
+        fields = cases.get((pallet, name))
+        if fields is None:
+            raise DecodeError(f"the metadata lists no {pallet}.{name}")
+        if not fields:
+            return []
+        if len(fields) == 1 and fields[0].name is None:
+            return [self._teller(fields[0].type_id)(value, 1)]
+        return self._fields(fields)(value, 0)
 
 
 def _plain(value: Any, _: int) -> object:

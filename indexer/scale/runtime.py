@@ -55,6 +55,7 @@ class Runtime:
             raise DecodeError("constant System.Version is no runtime version") from None
         has_prefix = ("System", "SS58Prefix") in self._constants
         self.ss58_prefix: int = self.constant("System", "SS58Prefix") if has_prefix else 42
+        self.codec.ss58_prefix = self.ss58_prefix
 
     @classmethod
     def from_metadata(cls, raw: bytes) -> Runtime:
@@ -68,6 +69,10 @@ class Runtime:
     def items(self) -> Iterator[StorageItem]:
         """All storage items, in the order of the metadata."""
         return iter(self._items.values())
+
+    def names(self) -> Iterator[ItemRef]:
+        """The names of all storage items, in the order of the metadata."""
+        return iter(self._items)
 
     def has(self, ref: ItemRef) -> bool:
         """Whether this runtime lists the storage item."""

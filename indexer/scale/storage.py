@@ -6,6 +6,7 @@ part of the map's key under its hasher.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,12 @@ from indexer.scale.registry import Tuple
 
 class KeyHash(bytes):
     """The hash of a key part whose hasher keeps no clear text: stands for the part when the key is built again."""
+
+    __slots__ = ()
+
+
+class RawKey(bytes):
+    """All that follows an item's prefix in a key, undecoded: stands, as the only part, for every key part."""
 
     __slots__ = ()
 
@@ -41,7 +48,9 @@ class StorageItem:
     codec: Codec = field(repr=False, compare=False)
 
     def key(self, *parts: object) -> bytes:
-        """The storage key of all key parts. Raises ``EncodeError``."""
+        """The storage key of all key parts, or of a ``RawKey``. Raises ``EncodeError``."""
+        if len(parts) == 1 and isinstance(parts[0], RawKey):
+            return self.prefix + parts[0]
         if len(parts) != len(self.hashers):
             raise EncodeError(f"{self.ref} has {len(self.hashers)} key parts, {len(parts)} given")
         return self.key_prefix(*parts)
@@ -91,6 +100,23 @@ class StorageItem:
     def decode(self, value: bytes) -> Any:
         """The whole of a stored value. Raises ``DecodeError``, also if bytes follow the value."""
         return self.codec.decode(self.value_type, value)
+
+    def shown_key(self, parts: Sequence[object]) -> list[object]:
+        """Decoded key parts as JSON (see ``indexer.scale.document``); one without clear text as the hex of its hash."""
+        return [
+            "0x" + part.hex() if isinstance(part, KeyHash) else self._shown(type_id, part, b"")
+            for type_id, part in zip(self.key_types, parts, strict=True)
+        ]
+
+    def shown_value(self, value: object, raw: bytes) -> object:
+        """A decoded value as JSON; the hex of its bytes ``raw`` where it nests deeper than anybody reads."""
+        return self._shown(self.value_type, value, raw)
+
+    def _shown(self, type_id: int, value: object, raw: bytes) -> object:
+        try:
+            return self.codec.values.value(type_id, value)
+        except DecodeError:  # it nests too deep
+            return "0x" + (raw or self.codec.encode(type_id, value)).hex()
 
     def encode(self, value: object) -> bytes:
         """The bytes a value is stored as. Raises ``EncodeError``."""

@@ -80,7 +80,8 @@ class Comparison:
             beside = {_beside(table, key) for key in stored}
             for row in await self.snapshot.these(table, self.number, [*beside], is_tip=is_tip):
                 stored[tuple(row[name] for name in table.keys)] = row
-            for right in await self.truth.rows(dataset, table, {*stored, *beside}):
+            since = {key: at for key, row in stored.items() if isinstance(at := row["block_number"], int)}
+            for right in await self.truth.rows(dataset, table, {*stored, *beside}, since=since):
                 self._compare_row(dataset, table, right, stored.get(right.key))
             self.rows += len(stored | dict.fromkeys(beside))
 
@@ -151,13 +152,14 @@ class Comparison:
             if not isinstance(value, Encoded):
                 yield source, name, _encoded(kinds, value)
                 continue
-            self._hold_parts(dataset, table, key, row, Change(source.item, parts, None, bytes(value)))
+            since = row["block_number"]
+            assert isinstance(since, int)
+            then = self.truth.types_at(source.item, since) or kinds
+            self._hold_parts(dataset, table, key, row, self.truth.change(source.item, parts, name, bytes(value), then))
             yield source, name, bytes(value)
 
     def _hold_parts(self, dataset: Dataset, table: Keyed, key: Key, row: Columns, change: Change) -> None:
-        """Where a row keeps the bytes, what it says of them has to be what the dataset reads in them."""
-        assert change.raw is not None
-        change = change._replace(value=self.truth.decoded(change.item, change.raw))
+        """Where a row keeps the bytes, what it says of them has to be what the dataset read in them at its block."""
         for right in dataset.rows(self.truth.block, [change], self.truth.runtime):
             if right.key == key and right.values is not None:
                 for name, value in right.values.items():
@@ -205,7 +207,7 @@ class Comparison:
         try:
             if not kinds:
                 raise DecodeError("no runtime so far lists it")
-            change = Change(source.item, kinds[0].split_key(name), None, None)
+            change = Change(source.item, kinds[0].split_key(name), None, None, name[32:])
             for row in self._rows_of(dataset, change):
                 if row.table == table.name and source in {place for place, _ in dataset.places(table.name, row.key)}:
                     key = row.key

@@ -24,6 +24,8 @@ from indexer.verify.truth import Truth
 
 COLDKEYS = 50
 """Coldkeys whose stake is asked for, if the comparison is not a sample of another size."""
+ASKED_OF = frozenset({"hyperparameters", "stake", "subnets"})
+"""Datasets whose functions are held against the runtime's answers: all have to be there."""
 RAO = 10**9
 STAKE = ("StakeInfoRuntimeApi", "get_stake_info_for_coldkeys")
 HYPERPARAMETERS = ("SubnetInfoRuntimeApi", "get_subnet_hyperparams_v2")

@@ -107,7 +107,10 @@ async def open_snapshot(dsn: str, *, timeout_s: float = 30.0) -> AsyncIterator[S
     """The database as it is now, for as long as the context. Raises ``StoreError`` or ``ConfigError``."""
     with mapped_errors("connect to the database"):
         connection = await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={"application_name": "bittensor-indexer verify"}
+            dsn,
+            timeout=timeout_s,
+            # Whole tables are read, by a role whose other statements may have to be short.
+            server_settings={"application_name": "bittensor-indexer verify", "statement_timeout": "0"},
         )
     try:
         with mapped_errors("read cursors and runtimes"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import anyio
 from anyio import to_thread
@@ -17,13 +18,18 @@ from indexer.datasets.base import Dataset
 from indexer.errors import DecodeError
 from indexer.model import Block, Change, HashedValue, Header, ItemRef, RawChange, Row
 from indexer.node import Node
-from indexer.scale import EncodeError, Runtime, StorageItem
+from indexer.scale import EncodeError, RawKey, Runtime, StorageItem
 from indexer.schema import Keyed
 from indexer.subtrie import Pairs, value_at
 from indexer.trie import Want, blake2_256, diff, pack
 
 KEYS_PER_CALL = 1000
 CALLS_AT_ONCE = 4
+
+
+Key: TypeAlias = tuple[object, ...]
+_Place: TypeAlias = tuple[Sequence[StorageItem], Key, bytes]
+"""Types of an item, the parts of a key, the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Truth:
     runtime: Runtime
     types: Callable[[ItemRef], Sequence[StorageItem]]
     """How the runtime that executed the block, then each one before it, types an item; may be none."""
+    types_at: Callable[[ItemRef, int], Sequence[StorageItem]]
+    """The same as of an earlier block: of the runtime that executed that, then each one before it."""
 
     async def proof(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Nodes and values on the paths of some keys, under their own hashes."""
@@ -58,32 +66,38 @@ class Truth:
         nodes = await self.proof(asked)
         return {key: value_at(self.header.state_root, key, nodes) for key in asked}
 
-    async def rows(self, dataset: Dataset, table: Keyed, keys: Iterable[tuple[object, ...]]) -> list[Row]:
-        """Rows of a table, each whole, as they have to be; ``values = None`` for one that must not be."""
-        places: dict[tuple[object, ...], list[tuple[StorageItem, tuple[object, ...], bytes]]] = {}
+    async def rows(
+        self, dataset: Dataset, table: Keyed, keys: Iterable[Key], *, since: Mapping[Key, int] | None = None
+    ) -> list[Row]:
+        """Rows of a table, each whole, as they have to be; ``values = None`` for one that must not be.
+
+        ``since``: blocks by whose runtime some rows were read; the others by that of this block.
+        """
+        places: dict[Key, list[_Place]] = {}
         for key in keys:
-            found = [(self.types(source.item), parts) for source, parts in dataset.places(table.name, key)]
-            try:
-                places[key] = [(kinds[0], parts, kinds[0].key(*parts)) for kinds, parts in found if kinds]
-            except EncodeError:
-                places[key] = []  # no key of the chain: no such row
+            places[key] = []
+            block = (since or {}).get(key)
+            for source, parts in dataset.places(table.name, key):
+                kinds = self.types(source.item) if block is None else self.types_at(source.item, block)
+                try:
+                    if kinds := kinds or self.types(source.item):
+                        name = kinds[0].key(*parts)
+                        self.change(source.item, parts, name, None, kinds)
+                        places[key].append((kinds, parts, name))
+                except (EncodeError, DecodeError):
+                    continue  # no key of the chain
         values = await self.values({name for found in places.values() for _, _, name in found})
         return [
-            self._row(dataset, table, key, [(kind, parts, values[name]) for kind, parts, name in found])
+            self._row(
+                dataset,
+                table,
+                key,
+                [self.change(kinds[0].ref, parts, name, values[name], kinds) for kinds, parts, name in found],
+            )
             for key, found in places.items()
         ]
 
-    def _row(
-        self,
-        dataset: Dataset,
-        table: Keyed,
-        key: tuple[object, ...],
-        found: Iterable[tuple[StorageItem, tuple[object, ...], bytes | None]],
-    ) -> Row:
-        changes = [
-            Change(kind.ref, parts, None if raw is None else self.decoded(kind.ref, raw), raw)
-            for kind, parts, raw in found
-        ]
+    def _row(self, dataset: Dataset, table: Keyed, key: Key, changes: Sequence[Change]) -> Row:
         values: dict[str, object] = dict.fromkeys(table.values)
         for row in dataset.rows(self.block, changes, self.runtime):
             if (row.table, row.key) == (table.name, key):
@@ -92,15 +106,23 @@ class Truth:
 
     def decoded(self, item: ItemRef, raw: bytes) -> object:
         """A stored value with the first of the item's types that fits it. Raises ``DecodeError``."""
-        kinds = self.types(item)
-        for kind in kinds[:-1]:
+        return self.change(item, (), b"", raw, self.types(item)).value
+
+    def change(self, item: ItemRef, parts: Key, name: bytes, raw: bytes | None, kinds: Sequence[StorageItem]) -> Change:
+        """A key and its value as row functions take them, with the first of ``kinds`` that fits.
+
+        Raises ``DecodeError``. ``parts`` are those of the storage key ``name``, where they are not a ``RawKey``.
+        """
+        problem = DecodeError(f"no runtime so far lists {item}")
+        for kind in kinds:
             try:
-                return kind.decode(raw)
-            except DecodeError:
+                key = kind.split_key(name) if any(isinstance(part, RawKey) for part in parts) else parts
+                value = None if raw is None else kind.decode(raw)
+            except DecodeError as error:
+                problem = error
                 continue
-        if not kinds:
-            raise DecodeError(f"no runtime so far lists {item}")
-        return kinds[-1].decode(raw)
+            return Change(item, key, value, raw, name[32:], kind)
+        raise problem
 
     async def differing(self, prefix: bytes, mine: Pairs) -> list[RawChange]:
         """The keys under ``prefix`` that are not as in ``mine``, each with the chain's value (None: it has none)."""

@@ -38,14 +38,16 @@ def archived(length: int) -> Chain:
     return chain(length)
 
 
-async def after_a_long_pause(database: str, *, datasets: tuple[str, ...] | None = None) -> None:
+async def after_a_long_pause(
+    database: str, *, datasets: tuple[str, ...] | None = None, item: tuple[str, ...] = ()
+) -> None:
     """Index some blocks; come back when the node has dropped the state of the next ones."""
     pruned = chain(SEEN, keep_states=5)
     async with DevNode(pruned) as node:
-        await index(database, node.url, stop=SEEN, start=SEEN - 3, datasets=datasets)
+        await index(database, node.url, stop=SEEN, start=SEEN - 3, datasets=datasets, item=item)
         pruned.grow(HEAD - SEEN)
         pruned.finalize(HEAD)
-        await index(database, node.url, stop=HEAD, datasets=datasets)
+        await index(database, node.url, stop=HEAD, datasets=datasets, item=item)
 
 
 async def gaps(database: str) -> set[tuple[int, int]]:
@@ -99,6 +101,23 @@ async def test_a_hole_is_filled_in_by_itself_once_an_archive_has_its_state(
         await index(another_database, archive.url, stop=HEAD + 6, start=SEEN - 3)
         async with DevNode(grown) as node, running(database, node.url, "--archive", archive.url, "--batch", "5"):
             with anyio.fail_after(30):
+                while await gaps(database) or await committed(database) < HEAD + 6:  # noqa: ASYNC110
+                    await anyio.sleep(0.05)
+    assert_equal(await all_rows(database), await all_rows(another_database))
+
+
+async def test_storage_items_are_filled_in_each_for_itself(database: str, another_database: str) -> None:
+    """They share their tables; the upgrade that brings the last of them lies in the hole."""
+    items = ("System.Account", "SubtensorModule.Keys", "Swap.SwapBalancer")
+    await after_a_long_pause(database, datasets=("blocks",), item=items)
+    options = ["--datasets", "blocks", "--item", ",".join(items), "--batch", "5"]
+    async with DevNode(archived(HEAD + 6)) as archive:
+        await index(another_database, archive.url, stop=HEAD + 6, start=SEEN - 3, datasets=("blocks",), item=items)
+        async with (
+            DevNode(chain(HEAD + 6, keep_states=12)) as node,
+            running(database, node.url, "--archive", archive.url, *options),
+        ):
+            with anyio.fail_after(60):
                 while await gaps(database) or await committed(database) < HEAD + 6:  # noqa: ASYNC110
                     await anyio.sleep(0.05)
     assert_equal(await all_rows(database), await all_rows(another_database))

@@ -84,6 +84,17 @@ async def test_one_dataset_stops_the_others_go_on_and_a_better_version_resumes(
     assert_equal(await all_rows(database), await all_rows(another_database))
 
 
+async def test_an_item_chosen_by_name_goes_on_where_a_dataset_of_the_same_item_cannot(
+    database: str, chain: Chain, old_version: pytest.MonkeyPatch
+) -> None:
+    assert old_version
+    async with DevNode(chain) as node:
+        with pytest.raises(DecodeError, match=rf"block {UNREADABLE}: System.Account"):
+            await index(database, node.url, stop=12, datasets=("balances",), item=("System.Account",))
+    reached = await committed_by_dataset(database)
+    assert reached == {"blocks": 12, "System.Account": 12, "balances": UNREADABLE - 1}
+
+
 async def test_a_stopped_dataset_shows_in_metrics_and_readiness_while_the_head_is_followed(
     database: str, old_version: pytest.MonkeyPatch
 ) -> None:

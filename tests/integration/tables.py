@@ -8,7 +8,7 @@ import asyncpg
 
 from indexer import datasets, schema
 
-VOLATILE = frozenset({"committed_at", "started_at", "writer_token", "token", "holder", "since"})
+VOLATILE = frozenset({"committed_at", "started_at", "writer_token", "token", "holder", "since", "head_block"})
 Tables: TypeAlias = dict[str, list[tuple[object, ...]]]
 
 

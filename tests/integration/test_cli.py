@@ -43,6 +43,13 @@ def the_one_line(ended: Ended) -> str:
         (["run", "--network", "fineey"], r"did you mean finney\?"),
         (["run", "--network", "http://example.org"], "neither a known network nor a ws://"),
         (["run", "--datasets", "stak"], "did you mean 'stake'"),
+        (
+            ["run", "--datasets", "System.Account"],
+            "'System.Account' is no dataset: storage items are named with --item",
+        ),
+        (["run", "--item", "Tempo"], "--item.*'Tempo' is not of the form Pallet.Item, such as SubtensorModule.Tempo"),
+        (["run", "--item", "System.Account,a.b.c"], "'a.b.c' is not of the form Pallet.Item"),
+        (["run", "--item", "System.Acc'ount"], "is not of the form Pallet.Item"),
         (["run", "--start", "-4"], "--start '-4'"),
         (["run", "--start", "9", "--stop", "3"], "stop .3. lies before start .9."),
         (["run", "--database-url", "mysql://x"], "--database-url: is not of the form postgresql://"),

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 def declared() -> set[str]:
     """Tables of the product: a test may declare tables of its own in the same metadata."""
     found = {table.name for table in schema.CORE}
+    found |= {datasets.STORAGE_ITEMS.current.name, datasets.STORAGE_ITEMS.history.name}
     for dataset in datasets.load(["all"]):
         for table in dataset.tables:
             found |= {table.name} if isinstance(table, schema.Log) else {table.current.name, table.history.name}

@@ -23,6 +23,7 @@ from indexer.errors import ConfigError
 from indexer.leader import Leader
 from indexer.metrics import Metrics
 from indexer.store import open_store
+from indexer.verify.snapshot import open_snapshot
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def roles(postgres_url: str) -> AsyncIterator[Roles]:
     """The README's statements, under names of this test's own."""
     (script,) = re.findall(r"```pgsql\n(.*?)```", README, re.S)
     suffix = uuid.uuid4().hex
-    for name in ("indexer_owner", "indexer_writer", "DATABASE indexer"):
+    for name in ("indexer_owner", "indexer_writer", "indexer_reader", "DATABASE indexer"):
         script = re.sub(rf"\b{name}\b", f"{name}_{suffix}", script)
     script = script.replace("...", "secret")
     server, inside = script.split("-- in that database")
@@ -64,18 +65,14 @@ async def roles(postgres_url: str) -> AsyncIterator[Roles]:
     there = await asyncpg.connect(f"{base}/indexer_{suffix}")
     before, _, after = inside.partition("-- and after it")
     await there.execute(before.partition("\n")[2])
-    await there.execute(f"CREATE ROLE reader_{suffix} LOGIN PASSWORD 'secret'")
-    await there.execute(
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE indexer_owner_{suffix} GRANT SELECT ON TABLES TO reader_{suffix}"
-    )
     await there.close()
     urls = [
         f"postgresql://{role}_{suffix}:secret@{parts.hostname}:{parts.port}/indexer_{suffix}"
-        for role in ("indexer_owner", "indexer_writer", "reader")
+        for role in ("indexer_owner", "indexer_writer", "indexer_reader")
     ]
     yield Roles(urls[0], urls[1], urls[2], after)
     await admin.execute(f"DROP DATABASE indexer_{suffix} WITH (FORCE)")
-    for role in ("indexer_owner", "indexer_writer", "reader"):
+    for role in ("indexer_owner", "indexer_writer", "indexer_reader"):
         await admin.execute(f"DROP ROLE {role}_{suffix}")
     await admin.close()
 
@@ -145,3 +142,59 @@ async def test_who_only_reads_sees_the_status_and_can_verify(roles: Roles, chain
         assert not report.differences
         with pytest.raises(ConfigError, match="privilege"):
             await inspection.rewind(asked, 3)
+
+
+async def test_a_reader_reads_what_later_versions_bring_and_can_change_nothing(roles: Roles, chain: Chain) -> None:
+    await roles.migrate()
+    async with DevNode(chain) as devnode:
+        await index(roles.writer, devnode.url, stop=5, item=("SubtensorModule.Tempo",))
+    owner = await asyncpg.connect(roles.owner)
+    await owner.execute("CREATE TABLE of_a_later_version (x int); INSERT INTO of_a_later_version VALUES (1)")
+    await owner.execute("CREATE FUNCTION later() RETURNS int LANGUAGE sql STABLE RETURN 2")
+    writing = await owner.fetch(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND provolatile = 'v'"
+    )
+    await owner.close()
+    assert writing == []
+    reader = await asyncpg.connect(roles.reader)
+    names = await reader.fetch(
+        "SELECT format('%I', relname) AS name FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'p')"
+    )
+    assert {"of_a_later_version", "status", "storage_changes"} <= {row["name"] for row in names}
+    for row in names:
+        await reader.fetch(f"SELECT * FROM {row['name']} LIMIT 1")
+    assert await reader.fetchval("SELECT later()") == 2
+    assert await reader.fetch("SELECT * FROM storage_at(5, 'SubtensorModule.Tempo')")
+    assert await reader.fetch("SELECT * FROM delegations_at(5)")
+    await reader.execute("LISTEN indexer_block")
+    for statement in (
+        "INSERT INTO holes VALUES ('a', 1, 1, 'x', now())",
+        "UPDATE balances SET free = 0",
+        "DELETE FROM blocks",
+        "TRUNCATE balances",
+        "CREATE TABLE t (x int)",
+        "CREATE TEMPORARY TABLE t (x int)",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1",
+        "CREATE SCHEMA s",
+        "DROP VIEW status",
+        "SELECT * FROM balances FOR UPDATE",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.execute(statement)
+    await reader.close()
+
+
+async def test_a_readers_statement_ends_in_time_unless_the_session_says_otherwise(roles: Roles) -> None:
+    await roles.migrate()
+    reader = await asyncpg.connect(roles.reader)
+    assert await reader.fetchval("SHOW statement_timeout") == "30s"
+    await reader.execute("SET statement_timeout = '50ms'")
+    with pytest.raises(asyncpg.QueryCanceledError):
+        await reader.execute("SELECT pg_sleep(20)")
+    await reader.execute("SET statement_timeout = '5min'")
+    assert await reader.fetchval("SHOW statement_timeout") == "5min"
+    await reader.close()
+    async with open_snapshot(roles.reader) as snapshot:  # whole tables, however long it takes
+        assert await snapshot.connection.fetchval("SHOW statement_timeout") == "0"

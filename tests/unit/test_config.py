@@ -199,3 +199,21 @@ def test_every_option_says_what_it_is() -> None:
         assert field.description, name
         assert field.description.endswith("."), name
         assert not name.endswith("_s") or field.description.startswith("Seconds"), name
+
+
+def test_items_are_named_on_the_command_line_in_the_environment_or_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.load().item == ()
+    assert config.load({"item": ("System.Account,Timestamp.Now", "System.Account")}).item == (
+        "System.Account",
+        "Timestamp.Now",
+    )
+    file = tmp_path / "indexer.toml"
+    file.write_text('item = ["Swap.SwapBalancer", "System.Number"]\n')
+    assert config.load({"config": file}).item == ("Swap.SwapBalancer", "System.Number")
+    monkeypatch.setenv("INDEXER_ITEM", "System.Events, System.Account")
+    assert config.load({"config": file}).item == ("System.Events", "System.Account")
+    file.write_text('item = ["Tempo"]\n')
+    monkeypatch.delenv("INDEXER_ITEM")
+    assert "'Tempo' is not of the form Pallet.Item" in refusal(config=file)

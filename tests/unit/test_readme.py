@@ -19,7 +19,7 @@ COMMANDS = sorted(set(re.findall(r"^\.venv/bin/indexer (.*?)(?: {2,}#.*)?$", REA
 
 def shown(default: object) -> str:
     """A default as the table shows it."""
-    if default is None:
+    if default is None or default == ():
         return ""
     if isinstance(default, bool):
         return "`on`" if default else "`off`"
