@@ -1,4 +1,4 @@
-"""What the SDK reads of accounts, stake and parameters: functions for many keys at once, and amounts in TAO."""
+"""What the SDK reads of accounts and stake: functions for many keys at once, and amounts in TAO."""
 
 from __future__ import annotations
 
@@ -24,10 +24,6 @@ _FUNCTIONS = (
     "hotkey_stakes_as_of(bigint, bytea[], integer[])",
     "total_stake_for_hotkeys(text[], bigint)",
     "total_alpha_staked_at(bigint, integer[])",
-    "hyperparameter(text, integer, bigint)",
-    "hyperparameter_names(text)",
-    "subnet_hyperparameters_at(bigint, integer[])",
-    "subnet_start_schedule_at(bigint, integer[])",
     "tao(numeric)",
 )
 

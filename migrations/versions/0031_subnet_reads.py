@@ -1,4 +1,4 @@
-"""Subnets, the price of a new one, and the metagraph with stake weights, as the runtime tells them."""
+"""Subnets, their parameters, the price of a new one, and the metagraph with stake weights, as the runtime tells."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _FUNCTIONS = (
     "stake_weights_as_of(bigint, integer[])",
     "dynamic_info_at(bigint, integer[])",
     "subnet_registration_cost(bigint)",
+    "hyperparameter(text, integer, bigint)",
+    "hyperparameter_names(text)",
+    "subnet_hyperparameters_at(bigint, integer[])",
+    "subnet_start_schedule_at(bigint, integer[])",
 )
 
 

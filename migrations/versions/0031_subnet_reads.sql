@@ -239,3 +239,117 @@ end
 $$;
 comment on function metagraph_at(bigint, integer[]) is
 'The metagraph with stake weights, as of a block (NULL: the last committed), of these subnets or all that exist: the columns of neurons_at; then the stake that counts in consensus, as the chain computes it: alpha_stake and tao_stake (alpha on the subnet, TAO on root), without the part lent to children, with that of parents, and total_stake, alpha plus TAO by its weight, all rao (NULL before dTAO); the owner''s identity; what the last epoch paid to the hotkey''s stakers, rao; collateral of the owner on the hotkey, rao of alpha. NULL where the dataset of a column is not indexed.';
+
+-- Parameters.
+
+create function hyperparameter_names(name text) returns text[]
+language sql immutable strict parallel safe as $$
+    select case $1
+        when 'MaxWeightsLimit' then array['max_weights_limit']
+        when 'WeightsVersionKey' then array['weights_version']
+        when 'WeightsSetRateLimit' then array['weights_rate_limit']
+        when 'ActivityCutoffFactorMilli' then array['activity_cutoff_factor']
+        when 'NetworkRegistrationAllowed' then array['registration_allowed']
+        when 'NetworkPowRegistrationAllowed' then array['network_pow_registration_allowed']
+        when 'TargetRegistrationsPerInterval' then array['target_regs_per_interval']
+        when 'BondsMovingAverage' then array['bonds_moving_avg']
+        when 'BondsResetOn' then array['bonds_reset_enabled']
+        when 'MaxRegistrationsPerBlock' then array['max_regs_per_block']
+        when 'MaxAllowedValidators' then array['max_validators']
+        when 'ImmuneOwnerUidsLimit' then array['owner_immune_neuron_limit']
+        when 'RevealPeriodEpochs' then array['commit_reveal_period']
+        when 'AlphaValues' then array['alpha_high', 'alpha_low']
+        when 'LiquidAlphaOn' then array['liquid_alpha_enabled']
+        when 'Yuma3On' then array['yuma3_enabled', 'yuma_version']
+        when 'SubnetEpochConsensus' then array['epoch_consensus']
+        when 'SubtokenEnabled' then array['subnet_is_active']
+        when 'TransferToggle' then array['transfers_enabled']
+        when 'MinChildkeyTakePerSubnet' then array['min_childkey_take']
+        when 'MechanismCountCurrent' then array['mechanism_count']
+        when 'EnabledUserLiquidity' then array['user_liquidity_enabled']
+        else array[lower(regexp_replace(
+            regexp_replace($1, '([a-z0-9])([A-Z])', '\1_\2', 'g'), '([A-Z])([A-Z][a-z])', '\1_\2', 'g'
+        ))]
+    end
+$$;
+comment on function hyperparameter_names(text) is
+'Names of the parameters that a storage item gives (''WeightsSetRateLimit''), or the name itself (''weights_rate_limit'').';
+
+create function hyperparameter(parameter text, netuid integer default null, block bigint default null)
+returns table (name text, value numeric, value_json jsonb, is_default boolean)
+language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+    at constant bigint := indexed_block('hyperparameters', $3);
+    scope constant integer := coalesce($2, -1);
+    wanted constant text[] := hyperparameter_names($1);
+begin
+    if exists (select from hyperparameter_default_history) and not exists (
+        select from hyperparameter_default_history d where d.name = any(wanted) and d.is_network = (scope = -1)
+        union all
+        select from stored_hyperparameter_history s where s.name = any(wanted) and s.netuid = scope
+    ) then
+        raise exception 'no runtime that was indexed has a parameter "%" of %', $1,
+            case when scope = -1 then 'the network' else 'a subnet' end
+            using errcode = 'invalid_parameter_value',
+            hint = 'Names are those of hyperparameters_at, or of storage items (Tempo).';
+    end if;
+    return query
+    select n.name, v.value, v.value_json, v.is_default
+    from unnest(wanted) n (name)
+    cross join lateral effective_hyperparameter(scope, n.name, at) v
+    where scope = -1 or exists (select from hyperparameter_as_of(scope, 'networks_added', at) e where e.value = 1);
+end
+$$;
+comment on function hyperparameter(text, integer, bigint) is
+'One hyperparameter of a subnet, or of the network for netuid NULL, as of a block (NULL: the last committed), by its name or by that of its storage item (''Tempo''; an item that holds two gives two rows). No row for a subnet that does not exist at the block; an error for a name that no indexed runtime has.';
+
+create function subnet_hyperparameters_at(block bigint default null, of_netuid integer[] default null)
+returns table (netuid integer, name text, value numeric, value_json jsonb, is_default boolean)
+language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+    at constant bigint := indexed_block('hyperparameters', subnet_hyperparameters_at.block);
+    spec constant integer := spec_at(at);
+begin
+    return query
+    select n.netuid, h.name, coalesce(f.value, h.value), coalesce(to_jsonb(f.value), h.value_json), h.is_default
+    from (
+        select distinct s.netuid from stored_hyperparameter_history s
+        where s.name = 'networks_added' and ($2 is null or s.netuid = any($2))
+    ) n
+    cross join lateral hyperparameters_at(n.netuid, at) h
+    left join lateral (
+        select case
+            when h.name = 'activity_cutoff' and spec >= 423 then (
+                select greatest(1, div(factor.value * tempo.value, 1000))
+                from effective_hyperparameter(n.netuid, 'activity_cutoff_factor', at) factor,
+                    effective_hyperparameter(n.netuid, 'tempo', at) tempo
+            )
+            when h.name = 'max_weights_limit' and spec >= 475 then 65535
+        end as value
+    ) f on true;
+end
+$$;
+comment on function subnet_hyperparameters_at(bigint, integer[]) is
+'Hyperparameters of these subnets, or of all that exist, as of a block (NULL: the last committed), as the runtime answers them: hyperparameters_at, but activity_cutoff since spec 423 is what the factor and tempo make of it, and max_weights_limit since 475 is 65535.';
+
+create function subnet_start_schedule_at(block bigint default null, of_netuid integer[] default null)
+returns table (
+    netuid integer, registered_at bigint, start_call_delay bigint, earliest_block bigint, current_block bigint
+)
+language plpgsql stable set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+    at constant bigint := indexed_block('hyperparameters', indexed_block('subnets', subnet_start_schedule_at.block));
+    delay constant bigint := (select e.value from effective_hyperparameter(-1, 'start_call_delay', at) e);
+begin
+    return query
+    select
+        s.netuid, coalesce(s.network_registered_at, 0), delay, coalesce(s.network_registered_at, 0) + delay, at
+    from subnets_as_of(at) s
+    where s.networks_added and ($2 is null or s.netuid = any($2));
+end
+$$;
+comment on function subnet_start_schedule_at(bigint, integer[]) is
+'From which block subnets can be started, as of a block (NULL: the last committed): registration plus StartCallDelay, both in blocks; NULL before spec ~371, whose delay was a constant of the runtime.';
