@@ -70,12 +70,12 @@ def stake_info_coldkeys(raw: bytes) -> set[bytes]:
     return found
 
 
-def hyperparams(raw: bytes) -> dict[str, int]:
-    """``get_subnet_hyperparams_v2``: values by name; empty where the subnet does not exist."""
+def hyperparams(raw: bytes, fields: tuple[tuple[str, str], ...] = HYPERPARAMS_V2) -> dict[str, int]:
+    """``get_subnet_hyperparams_v2``, or v1 with its ``fields``: by name; empty where the subnet does not exist."""
     if raw[0] == 0:
         return {}
     at, found = 1, {}
-    for name, kind in HYPERPARAMS_V2:
+    for name, kind in fields:
         if kind == BOOL:
             found[name], at = raw[at], at + 1
         elif kind == I32F32:

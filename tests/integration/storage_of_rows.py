@@ -39,6 +39,7 @@ HISTORIES = {
     "childkeys": ("childkey_history", ("netuid", "hotkey")),
     "account_proxies": ("account_proxy_history", ("account",)),
     "coldkey_hotkeys": ("coldkey_hotkey_history", ("coldkey",)),
+    "dividends": ("dividend_history", ("netuid", "hotkey")),
 }
 """Tables that hold storage, their histories and keys."""
 
@@ -312,6 +313,15 @@ def coldkey_hotkeys(row: Row) -> Pairs:
         yield prefix("SubtensorModule.OwnedHotkeys") + blake(row["coldkey"]), accounts(row["owned"])
     if row["staking"] is not None:
         yield prefix("SubtensorModule.StakingHotkeys") + blake(row["coldkey"]), accounts(row["staking"])
+
+
+def dividends(row: Row) -> Pairs:
+    """AlphaDividendsPerSubnet, TaoDividendsPerSubnet; the tapes have none for root in alpha."""
+    key = u16(row["netuid"]) + blake(row["hotkey"])
+    assert row["root_alpha_dividends"] is None
+    for item, column in (("AlphaDividendsPerSubnet", "alpha_dividends"), ("TaoDividendsPerSubnet", "tao_dividends")):
+        if row[column] is not None:
+            yield prefix(f"SubtensorModule.{item}") + key, u(8)(row[column])
 
 
 BLAKE_PARAMETERS = {"SubtensorModule.LiquidAlphaOn", "SubtensorModule.Yuma3On"}

@@ -158,4 +158,4 @@ async def test_a_dataset_that_is_not_indexed_is_named(database: str) -> None:
 
 async def test_an_address_never_seen_has_a_balance_of_zero(tape: Any) -> None:
     row = await tape.fetchrow("select * from balance_at('5EYCAe5jLQhn6ofDSwHx3AZmsZPVFHnKpstqap4vqwDWtp7s', 50)")
-    assert tuple(row) == (0, 0, 0, 0)
+    assert tuple(row) == (0, 0, 0, 0, 0)

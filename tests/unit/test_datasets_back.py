@@ -64,7 +64,7 @@ def test_every_default_of_every_real_runtime_goes_to_a_row_and_back(realdata: Pa
                 kind = runtime.item(item)
                 if kind is None or kind.optional:
                     continue
-                sizes = {32: bytes(range(32)), 2: 7, 4: 7}
+                sizes = {32: bytes(range(32)), 2: 7, 4: 7, 3: {"SetSNOwnerHotkey": 7}}
                 parts = tuple(sizes[len(runtime.encode_type(t, _any(runtime, t)))] for t in kind.key_types)
                 change = Change(item, parts, kind.default(), kind.default_raw)
                 found = []
@@ -84,9 +84,11 @@ def test_every_default_of_every_real_runtime_goes_to_a_row_and_back(realdata: Pa
 
 
 def _any(runtime: Runtime, type_id: int) -> object:
-    """A value of an account's or a netuid's type."""
-    try:
-        runtime.encode_type(type_id, bytes(32))
-    except EncodeError:
-        return 7
-    return bytes(32)
+    """A value of an account's, a netuid's or a rate limit's type."""
+    for value in (bytes(32), {"SetSNOwnerHotkey": 7}):
+        try:
+            runtime.encode_type(type_id, value)
+        except EncodeError:
+            continue
+        return value
+    return 7
