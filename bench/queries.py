@@ -38,8 +38,8 @@ def _account(random: Random, size: Size) -> str:
 
 
 def _coldkey(random: Random, size: Size) -> str:
-    """A coldkey with stake; every fourth time one of those with most positions."""
-    return _address(random.randrange(10 if random.random() < 0.25 else size.of(100_000, 100)))
+    """A coldkey with stake, whichever."""
+    return _address(random.randrange(size.of(100_000, 100)))
 
 
 def _hotkey(random: Random, size: Size) -> str:
@@ -87,6 +87,11 @@ QUERIES = (
         lambda random, size: (_coldkey(random, size), _block(random, size)), 20, 400,
     ),
     Query(
+        "portfolio of one of the ten largest",
+        "SELECT * FROM delegations_at($2, of_coldkey => $1)",
+        lambda random, size: (_address(random.randrange(10)), _block(random, size)), None, 50,
+    ),
+    Query(
         "nominators of a hotkey",
         "SELECT * FROM delegations_at($2, of_hotkey => $1)",
         lambda random, size: (_hotkey(random, size), _block(random, size)), None, 300,
@@ -130,7 +135,7 @@ QUERIES = (
         lambda random, size: (_account(random, size),), 5, 300,
     ),
     Query(
-        "subnets in which an owner's hotkeys changed",
+        "what an owner's hotkeys went through",
         "SELECT block_number, hotkey, take FROM delegate_history WHERE owner = account_id($1) ORDER BY block_number",
         lambda random, size: (_account(random, size),), 5, 300,
     ),
@@ -164,8 +169,13 @@ QUERIES = (
     ),
     Query(
         "stake per subnet",
+        "SELECT netuid, sum(alpha) AS alpha_rao FROM hotkey_pools GROUP BY netuid",
+        _nothing, 1000, 20,
+    ),
+    Query(
+        "stake per subnet, position by position, with its value",
         "SELECT netuid, sum(alpha_rao) AS alpha_rao, sum(tao_rao) AS tao_rao FROM delegations GROUP BY netuid",
-        _nothing, 1000, 5,
+        _nothing, None, 5,
     ),
     Query(
         "whole chain's delegations at the head",
