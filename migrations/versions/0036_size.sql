@@ -118,7 +118,9 @@ select
     case
         when a.spec < 233 then false
         when exists (select from prices) then not coalesce(n.exists_now, false)
-    end as is_dissolving
+    end as is_dissolving,
+    tao(a.alpha_rao) as alpha,
+    tao(floor(a.alpha_rao * case when a.spec < 233 or a.netuid = 0 then 1 else n.price end)) as tao
 from (
     select
         s.netuid, s.hotkey, s.coldkey, at.spec,
@@ -136,6 +138,8 @@ left join prices n on n.netuid = a.netuid
 left join accounts hotkey on hotkey.account = a.hotkey
 left join accounts coldkey on coldkey.account = a.coldkey
 where a.alpha_rao > 0;
+comment on column delegations.alpha is 'alpha_rao in alpha.';
+comment on column delegations.tao is 'tao_rao in TAO.';
 
 create function stake_shares_as_of(
     block bigint, of_coldkey bytea default null, of_hotkey bytea default null, of_netuid integer default null
@@ -175,11 +179,20 @@ $$;
 comment on function stake_shares_as_of(bigint, bytea, bytea, integer) is
 'Rows of stake_shares as of a block, all or those of a coldkey, a hotkey, a subnet. The block is not checked: delegations_at does.';
 
-create or replace function delegations_at(
+drop function delegations_at(bigint, text, text, integer);
+create function delegations_at(
     block bigint default null, of_coldkey text default null, of_hotkey text default null, of_netuid integer default null
 )
 returns table (
-    hotkey text, coldkey text, netuid integer, alpha_rao bigint, tao_rao bigint, is_escrow boolean, is_dissolving boolean
+    hotkey text,
+    coldkey text,
+    netuid integer,
+    alpha_rao bigint,
+    tao_rao bigint,
+    is_escrow boolean,
+    is_dissolving boolean,
+    alpha numeric,
+    tao numeric
 )
 language plpgsql stable set plan_cache_mode = 'force_generic_plan' as $$
 #variable_conflict use_column
@@ -215,7 +228,9 @@ begin
         a.alpha_rao,
         floor(a.alpha_rao * case when spec < 233 or a.netuid = 0 then 1 else n.price end)::bigint,
         is_basket_escrow(a.coldkey),
-        case when spec < 233 then false when has_subnets then not coalesce(n.exists_now, false) end
+        case when spec < 233 then false when has_subnets then not coalesce(n.exists_now, false) end,
+        tao(a.alpha_rao),
+        tao(floor(a.alpha_rao * case when spec < 233 or a.netuid = 0 then 1 else n.price end))
     from (
         select
             s.netuid, s.hotkey, s.coldkey,

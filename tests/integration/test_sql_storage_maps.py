@@ -229,6 +229,20 @@ async def test_the_compact_length_is_taken_off(sql: asyncpg.Connection[Any], enc
     assert await sql.fetchval("select compact_content($1)", encoded) == content
 
 
+@pytest.mark.parametrize(("stored", "told"), [(2**40, 2**40), (2**63 - 1, 2**63 - 1), (2**63, None), (2**64 - 1, None)])
+async def test_a_round_that_never_comes_breaks_no_answer(
+    sql: asyncpg.Connection[Any], stored: int, told: int | None
+) -> None:
+    """Anybody may commit to any round of 64 bits."""
+    fields = "jsonb_set(fields, '{1,TimelockEncrypted,reveal_round}', to_jsonb($1::numeric))"
+    await sql.execute(
+        f"update commitment_history set fields = {fields} where block_number = 1 and fields::text like '%Timelock%'",
+        Decimal(stored),
+    )
+    query = "select status, reveal_round, reveals_at from commitments_at(1, array[7], array[$1])"
+    assert await asked(sql, query, A) == [("sealed", told, None)]
+
+
 async def test_leases_and_crowdloans_are_as_stored(sql: asyncpg.Connection[Any]) -> None:
     lease = "select beneficiary, coldkey, hotkey, emissions_share, end_block, netuid, cost from leases_at($1, array[1])"
     assert await asked(sql, lease, 2) == [(A, B, C, 30, 90, 7, 10**12)]
