@@ -23,6 +23,8 @@ from indexer.scale import ss58_encode
 
 LINES_PER_PART = 5_000
 GENESIS = bytes(32)
+SOME_ITEM = "SubtensorModule.Tempo"
+"""A storage item that counts as indexed, and is not stored."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -135,7 +137,7 @@ async def _cursors(connection: Connection, size: Size) -> None:
     await connection.execute(
         "insert into chain (genesis_hash, name, ss58_prefix, started_at) values ($1, 'generated', 42, now())", GENESIS
     )
-    given: tuple[Any, ...] = (list(DATASETS), FIRST_BLOCK, size.last_block)
+    given: tuple[Any, ...] = ([*DATASETS, SOME_ITEM], FIRST_BLOCK, size.last_block)
     await connection.execute(
         "insert into cursors (dataset, start_block, block_number, block_hash, finalized_block, committed_at) "
         "select d, $2::bigint, $3::bigint, b.hash, $3, now() from unnest($1::text[]) d "

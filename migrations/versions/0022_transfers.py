@@ -112,7 +112,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both logs with all that reads them; the datasets begin anew after the next upgrade."""
+    """Drop both logs with all that reads them: they are lost, and indexed again after the next upgrade."""
     for function in ("stake_events_of", "transfers_of"):
         op.execute(f"DROP FUNCTION {function}(text[], bigint, bigint)")
         op.execute(f"DROP FUNCTION {function}(text, bigint, bigint)")

@@ -82,7 +82,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both logs with all that reads them; the datasets begin anew after the next upgrade."""
+    """Drop both logs with all that reads them: they are lost, and indexed again after the next upgrade."""
     op.execute("DROP FUNCTION extrinsic(text)")
     op.execute("DROP FUNCTION extrinsics_of(text, bigint, bigint)")
     op.execute("DROP FUNCTION extrinsics_of(text[], bigint, bigint)")

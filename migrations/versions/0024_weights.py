@@ -64,7 +64,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables with all that reads them; the datasets begin anew after the next upgrade."""
+    """Drop the tables with all that reads them: their history is lost, and indexed again after the next upgrade."""
     op.execute("DROP FUNCTION timelocked_weight_commits_at(bigint, integer[], bigint[], bigint[])")
     for name in ("weights", "bonds"):
         op.execute(f"DROP FUNCTION {name}_at(bigint, integer[], bigint[], bigint[], bigint[])")

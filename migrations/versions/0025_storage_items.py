@@ -42,10 +42,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop what was created, with all that was indexed of such items."""
+    """Drop what was created: all that was indexed of such items is lost, and begins anew after the next upgrade."""
     op.execute("drop function storage_at(bigint, text, jsonb)")
     op.execute("drop view storage_changes")
-    op.execute("drop table storage_values, storage_value_history")
+    op.drop_table("storage_values")
+    op.drop_table("storage_value_history")
     op.execute("delete from coverage where dataset like '%.%'")
     op.execute("delete from holes where dataset like '%.%'")
     op.execute("delete from cursors where dataset like '%.%'")

@@ -59,8 +59,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the functions and the tables."""
+    """Drop the functions and the tables: their history is lost, and indexed again after the next upgrade."""
     op.execute("DROP FUNCTION rate_limits_at(bigint, text[])")
     op.execute("DROP FUNCTION dividends_at(bigint, integer[], text[])")
     for table in ("rate_limit_history", "rate_limits", "dividend_history", "dividends"):
         op.drop_table(table)
+    for dataset in ("dividends", "rate_limits"):
+        tables.forget(dataset)

@@ -42,9 +42,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop its functions, view and tables."""
+    """Drop its functions, view and tables: the history of values is lost, and indexed again after the next upgrade."""
     op.execute("drop function runtime_constants_at(bigint, text[], text[])")
     op.execute("drop view runtime_constants")
     op.execute("drop function chain_values_at(bigint, text[])")
     for name in ("chain_values", "chain_value_history", "constant_sets", "constant_set_history"):
         op.drop_table(name)
+    tables.forget("network")

@@ -248,3 +248,5 @@ begin
     where a.alpha_rao > 0;
 end
 $$;
+comment on function delegations_at(bigint, text, text, integer) is
+'Who delegates what to whom as of a block (NULL: the last committed): the columns of the view delegations, for all or for one coldkey, hotkey or subnet.';

@@ -28,13 +28,16 @@ order by p.proname, p.oid
 
 TEXTS = {
     "dataset": "stake", "parameter": "tempo", "name": "tempo", "of_name": "tempo", "of_pallet": "Balances",
+    "of_item": "SubtensorModule.Tempo",
     "hash": "0x" + "00" * 32,
 }  # fmt: skip
 """Arguments of type text that are no address, with a value each. Every other text is an address."""
 
 BLOCKS = ("block", "from_block", "to_block")
 
-NUMBERS = {"netuid": 7, "of_netuid": 7, "scope": 7, "uid": 0, "of_uid": 0, "mechanism": 0, "of_mechanism": 0}
+VALUES = {
+    "netuid": 7, "of_netuid": 7, "scope": 7, "uid": 0, "of_uid": 0, "mechanism": 0, "of_mechanism": 0, "of_key": "[7]",
+}  # fmt: skip
 
 OTHERS = {
     "timestamp with time zone": datetime(2200, 1, 1, tzinfo=UTC),
@@ -89,7 +92,7 @@ def _value(name: str, kind: str, block: int, address: str) -> Any:
     if name in BLOCKS:
         return block
     bare = kind.removesuffix("[]")
-    value = TEXTS.get(name, address) if bare == "text" else NUMBERS.get(name, OTHERS.get(bare))
+    value = TEXTS.get(name, address) if bare == "text" else VALUES.get(name, OTHERS.get(bare))
     assert value is not None, f"no value for an argument {name} {kind}: add one to OTHERS"
     return [value] if kind.endswith("[]") else value
 

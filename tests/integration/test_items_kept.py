@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from tables import all_rows, assert_equal
 from verifying import connected
 
-from indexer import config, inspection, migrate
+from indexer import config, inspection, migrate, migration_plan
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
@@ -128,11 +128,11 @@ async def test_an_item_that_no_runtime_lists_is_reported_and_starts_by_itself(da
 
 
 async def test_the_migrations_go_back_and_forth_on_a_filled_database(database: str, chain: Chain) -> None:
-    script = ScriptDirectory.from_config(migrate._config())
+    script = ScriptDirectory.from_config(migration_plan.config())
 
     async def at(revision: str, go: Any) -> None:
         def run(connection: Connection) -> None:
-            settings = migrate._config()
+            settings = migration_plan.config()
             settings.attributes["connection"] = connection
             go(settings, revision)
 

@@ -55,7 +55,7 @@ async def asked(request: pytest.FixtureRequest, database: str) -> AsyncIterator[
     await connection.executemany(
         "insert into cursors (dataset, start_block, block_number, block_hash, committed_at) "
         "values ($1, $2, $3, $4, now()) on conflict do nothing",
-        [(name, FIRST, LAST, bytes(32)) for name in DATASETS],
+        [(name, FIRST, LAST, bytes(32)) for name in (*DATASETS, "SubtensorModule.Tempo")],
     )
     yield Asked(connection, await functions(connection))
     await connection.close()

@@ -59,7 +59,7 @@ async def test_a_fresh_index_has_no_difference_at_any_block(indexed: str, devnod
         assert (sampled.differences, sampled.is_whole) == ((), False)
 
 
-EMPTY_HERE = {"axons", "coldkey_stakes", "identities", "storage_values"} | {
+EMPTY_HERE = {"axons", "coldkey_stakes", "identities", "rate_limits", "storage_values"} | {
     table.name
     for dataset in load(["all"])
     if not dataset.by_default
