@@ -1,7 +1,7 @@
 """Root baskets: funds of root validators in which their stakers hold shares (beta), as stored (since spec 441).
 
 Owns ``basket_funds``, ``basket_claims``, ``basket_slots`` and their histories. What a fund holds is ordinary
-stake of the escrow coldkey (``delegations``); what it is worth is simulated by the runtime and not told here.
+stake of the escrow coldkey (``delegations``); what it is worth is told by SQL (``baskets_at``), not kept.
 """
 
 from __future__ import annotations
