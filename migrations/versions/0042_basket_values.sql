@@ -95,6 +95,7 @@ language plpgsql stable set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
     at constant bigint := indexed_block('subnets', indexed_block('stake', indexed_block('baskets', baskets_at.block)));
+    digits constant numeric := 1.00000000000000000000; -- what quotients are told to
 begin
     return query
     with navs as (
@@ -109,10 +110,10 @@ begin
     select
         k.hotkey, f.shares, k.holdings, k.spot::bigint, coalesce(f.deposited_tao, 0), coalesce(f.redeemed_tao, 0),
         coalesce(f.rate, 0), coalesce(f.twr, 1), coalesce(f.frozen, false),
-        tao(f.shares), tao(k.spot), round(k.spot / nullif(f.shares, 0), 20),
+        tao(f.shares), tao(k.spot), round(digits * k.spot / nullif(f.shares, 0), 20),
         tao(coalesce(f.deposited_tao, 0)), tao(coalesce(f.redeemed_tao, 0)),
-        k.nav::bigint, tao(k.nav), round(k.nav / nullif(f.shares, 0), 20),
-        round((k.nav + coalesce(f.redeemed_tao, 0)) / nullif(f.deposited_tao, 0), 20)
+        k.nav::bigint, tao(k.nav), round(digits * k.nav / nullif(f.shares, 0), 20),
+        round(digits * (k.nav + coalesce(f.redeemed_tao, 0)) / nullif(f.deposited_tao, 0), 20)
     from basket_funds_at(at, of_hotkey) f
     full join navs n on n.hotkey = f.hotkey
     cross join lateral (
@@ -140,6 +141,7 @@ declare
     at constant bigint := indexed_block(
         'subnets', indexed_block('stake', indexed_block('baskets', basket_positions_at.block))
     );
+    digits constant numeric := 1.00000000000000000000; -- what quotients are told to
     wanted constant bytea[] := account_ids(of_hotkey);
     hotkeys constant text[] := (select array_agg(a.address) from accounts a where a.account = any(wanted));
     asked constant bytea[] := account_ids(of_coldkey); -- refuses what is no address, whatever else is found
@@ -182,7 +184,7 @@ begin
         from baskets_at(at, coalesce((select array_agg(distinct o.hotkey) from owed o where o.shares > 0), '{}')) b
     )
     select
-        o.hotkey, o.coldkey, o.shares, o.fund_shares, round(o.shares / o.fund_shares, 20), v.spot::bigint,
+        o.hotkey, o.coldkey, o.shares, o.fund_shares, round(digits * o.shares / o.fund_shares, 20), v.spot::bigint,
         o.root_stake, tao(o.shares), tao(o.fund_shares), tao(v.spot), tao(o.root_stake),
         v.value::bigint, n.nav, n.price_estimate, tao(v.value), tao(n.nav)
     from owed o
