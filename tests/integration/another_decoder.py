@@ -39,6 +39,11 @@ class AnotherDecoder:
         told.decode()
         return dict(told.value)
 
+    def error(self, module: dict[str, Any]) -> str:
+        """``Pallet.Error`` of a dispatch error of a module."""
+        (pallet,) = [one for one in self._metadata.pallets if one.value["index"] == module["index"]]
+        return f"{pallet.value['name']}.{pallet.errors[int(module['error'][2:4], 16)].name}"
+
 
 def expected(realdata: Path, name: str) -> Iterator[tuple[int, int, dict[str, Any], int | None]]:
     """(block, place in it, event, fee of its extrinsic) of every event of a tape, as the other decoder tells them."""
@@ -57,3 +62,14 @@ def expected(realdata: Path, name: str) -> Iterator[tuple[int, int, dict[str, An
         }
         for at, event in enumerate(events):
             yield recorded.number, at, event, paid.get(event["extrinsic_idx"])
+
+
+def extrinsics(realdata: Path, name: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """(block, place in it, extrinsic) of every extrinsic whose bytes a tape has, as the other decoder tells them."""
+    decoders = {spec: AnotherDecoder(realdata / f"metadata/spec{spec}.v14.scale") for spec in TAPES[name]}
+    spec = None
+    for recorded in blocks(realdata / "tape" / name):
+        executed, spec = spec or recorded.line["spec_version"], recorded.line["spec_version"]
+        for at, given in enumerate(recorded.line["extrinsics"]):
+            if isinstance(given, str):
+                yield recorded.number, at, decoders[executed].extrinsic(bytes.fromhex(given[2:]))

@@ -17,7 +17,17 @@ SHOWN_ROWS = 8
 Row = tuple[object, ...]
 
 _ADDRESS = re.compile(r"\b(5[1-9A-HJ-NP-Za-km-z]{6})[1-9A-HJ-NP-Za-km-z]{41}\b")
-_RECIPE = re.compile(r"(?<=^### )(.+?)\n.*?```sql\n(.*?)```\n+(.*?)(?=^#|\Z)", re.DOTALL | re.MULTILINE)
+_RECIPE = re.compile(r"(?<=^### )(.+?)\n(.*?)```sql\n(.*?)```\n+(.*?)(?=^#|\Z)", re.DOTALL | re.MULTILINE)
+
+OPTIONAL = {
+    "`events`": r"(?:FROM|JOIN) events\b",
+    "`extrinsics`": r"(?:FROM|JOIN) (?:extrinsics|extrinsics_of|extrinsic|extrinsic_log)\b",
+    "`weights`": r"\b(?:weights_at|weight_rows|weight_row_history)\b|(?:FROM|JOIN) weights\b",
+    "`bonds`": r"\b(?:bonds_at|bond_rows|bond_row_history)\b|(?:FROM|JOIN) bonds\b",
+    "`weight_commits`": r"\b(?:timelocked_weight_commits_at|weight_commits|weight_commit_history)\b",
+    "`--item ": r"\b(?:storage_changes|storage_at|storage_values|storage_value_history)\b",
+}
+"""Datasets that are off by default, as the document names them, and what statements read of them."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Recipe:
     """One question of the cookbook."""
 
     title: str
+    prose: str
     query: str
     answer: str
     """What follows the statement, up to the next heading."""
@@ -34,6 +45,17 @@ def recipes() -> dict[str, Recipe]:
     """Every question by its title."""
     found = [Recipe(*(part.strip() for part in match)) for match in _RECIPE.findall(DOCUMENT.read_text("utf-8"))]
     return {recipe.title: recipe for recipe in found}
+
+
+def needed(recipe: Recipe) -> set[str]:
+    """What a statement reads that is not indexed by default, by the names of ``OPTIONAL``."""
+    return {name for name, read in OPTIONAL.items() if re.search(read, recipe.query)}
+
+
+def said_to_be_needed(recipe: Recipe) -> set[str]:
+    """What the document says that it needs, by the same names."""
+    said = re.search(r"^\*Needs:\* (.+)\.$", recipe.prose, re.MULTILINE)
+    return {re.sub(r"(?<=^`--item ).*", "", one) for one in said[1].split(", ")} if said else set()
 
 
 def shown(columns: Sequence[str], rows: Sequence[Row]) -> str:

@@ -1,7 +1,8 @@
 """docs/COOKBOOK.md: every statement runs on the recorded chain and gives the answer it shows, and the right one.
 
 What an answer should be comes from ``cookbook_truth`` and ``cookbook_truth_subnets``, which read the recorded
-states. ``WRITE_COOKBOOK=1`` puts the answers into the document instead of comparing them; the truth holds all the same.
+states, and from ``cookbook_truth_causes``, which reads events and extrinsics, too. ``WRITE_COOKBOOK=1`` puts the
+answers into the document instead of comparing them; the truth holds all the same.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import asyncpg
 import cookbook
 import pytest
 from anyio.from_thread import BlockingPortal
-from cookbook_made import PRICES, load_prices
+from cookbook_made import CAUSES, COPIES, PRICES, load_causes, load_copies, load_prices
 from cookbook_truth import TRUTH, Rows
+from cookbook_truth_causes import ITEM
 from cookbook_truth_subnets import REVIEWED
 from loader import load_tape
 from recorded_state import RecordedStates
+
+from indexer import datasets
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realdata]
 
@@ -33,9 +37,10 @@ def recorded(realdata: Path) -> RecordedStates:
 
 @pytest.fixture(scope="module")
 def tape(_portal: BlockingPortal, shared_database: str, realdata: Path) -> str:
-    """A database that holds the recorded chain, filled once: statements only read it."""
+    """A database that holds the recorded chain, every dataset of it, filled once: statements only read it."""
     metadata = {spec: realdata / f"metadata/spec{spec}.v15.scale" for spec in (293, 300)}
-    _portal.call(load_tape, shared_database, realdata / "tape/blocks.jsonl.gz", metadata)
+    chosen = datasets.load(["all", ITEM])
+    _portal.call(load_tape, shared_database, realdata / "tape/blocks.jsonl.gz", metadata, 7, chosen)
     return shared_database
 
 
@@ -51,10 +56,18 @@ async def answer(dsn: str, query: str) -> tuple[list[str], Rows]:
 
 
 def test_the_cookbook_has_a_truth_or_a_review_for_each_of_its_many_questions() -> None:
-    assert len(RECIPES) > 45
+    assert len(RECIPES) == 60
     assert cookbook.DOCUMENT.read_text("utf-8").count("```sql\n") == len(RECIPES)
     assert RECIPES.keys() == TRUTH.keys() | REVIEWED | {PRICES}
     assert not TRUTH.keys() & REVIEWED
+
+
+def test_a_question_says_which_datasets_it_needs_beside_those_by_default() -> None:
+    off = {f"`{dataset.name}`" for dataset in datasets.DATASETS.values() if not dataset.by_default}
+    assert cookbook.OPTIONAL.keys() == off | {"`--item "}
+    for title, recipe in RECIPES.items():
+        assert cookbook.said_to_be_needed(recipe) == cookbook.needed(recipe), title
+    assert sum(bool(cookbook.needed(recipe)) for recipe in RECIPES.values()) == 7
 
 
 @pytest.mark.parametrize("title", [title for title in RECIPES if title != PRICES])
@@ -73,6 +86,16 @@ async def test_the_price_of_a_registration_is_told_by_the_hour(database: str) ->
     columns, rows = await answer(database, RECIPES[PRICES].query)
     assert rows == expected
     _compare(PRICES, columns, rows)
+
+
+async def test_copied_weights_are_told_with_whose_they_were(database: str) -> None:
+    expected = await load_copies(database)
+    assert (await answer(database, RECIPES[COPIES].query))[1] == expected
+
+
+async def test_changes_by_hooks_without_events_and_by_fees_alone_are_told_apart(database: str) -> None:
+    expected = await load_causes(database)
+    assert (await answer(database, RECIPES[CAUSES].query))[1] == expected
 
 
 def _compare(title: str, columns: list[str], rows: Rows) -> None:
