@@ -20,15 +20,18 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Put the view and the functions of revision 0006 back."""
+    """Put the view and the functions of revisions 0004 and 0006 back."""
     op.execute("drop function delegations_at(bigint, text, text, integer)")
+    op.execute("drop function delegations_as_of(bigint, integer, bytea, bytea, integer, boolean, boolean)")
     op.execute("drop function stake_shares_as_of(bigint, bytea, bytea, integer)")
     op.execute("drop view delegations")
     op.execute(f"drop function alpha_rao({ARGUMENTS})")
     op.execute(f"drop function alpha_rao_of_any({ARGUMENTS})")
     op.execute("drop function power_of_ten(bigint)")
-    for one in ("spec_at(bigint)", "subnets_as_of(bigint)", "indexed_block(text, bigint)"):
+    op.execute("drop function subnets_as_of(bigint)")
+    for one in ("spec_at(bigint)", "indexed_block(text, bigint)"):
         op.execute(f"alter function {one} parallel unsafe")
+    sql.run("0004_subnets", only=["create function subnets_as_of(", "comment on function subnets_as_of("])
     sql.run(
         "0006_stake",
         only=[
