@@ -158,14 +158,14 @@ select
     coldkey.address as coldkey,
     a.netuid,
     a.alpha_rao,
-    floor(a.alpha_rao * case when a.spec < 233 or a.netuid = 0 then 1 else n.price end)::bigint as tao_rao,
+    least(floor(a.alpha_rao * case when a.spec < 233 or a.netuid = 0 then 1 else n.price end), 9223372036854775807)::bigint as tao_rao,
     is_basket_escrow(a.coldkey) as is_escrow,
     case
         when a.spec < 233 then false
         when exists (select from prices) then not coalesce(n.exists_now, false)
     end as is_dissolving,
     tao(a.alpha_rao) as alpha,
-    tao(floor(a.alpha_rao * case when a.spec < 233 or a.netuid = 0 then 1 else n.price end)) as tao
+    tao(least(floor(a.alpha_rao * case when a.spec < 233 or a.netuid = 0 then 1 else n.price end), 9223372036854775807)) as tao
 from (
     select
         s.netuid, s.hotkey, s.coldkey, at.spec,
@@ -266,11 +266,11 @@ language sql stable parallel safe as $$
         coldkey.address,
         a.netuid,
         a.alpha_rao,
-        floor(a.alpha_rao * case when spec < 233 or a.netuid = 0 then 1 else n.price end)::bigint,
+        least(floor(a.alpha_rao * case when spec < 233 or a.netuid = 0 then 1 else n.price end), 9223372036854775807)::bigint,
         is_basket_escrow(a.coldkey),
         case when spec < 233 then false when has_subnets then not coalesce(n.exists_now, false) end,
         tao(a.alpha_rao),
-        tao(floor(a.alpha_rao * case when spec < 233 or a.netuid = 0 then 1 else n.price end))
+        tao(least(floor(a.alpha_rao * case when spec < 233 or a.netuid = 0 then 1 else n.price end), 9223372036854775807))
     from (
         select
             s.netuid, p.address, s.coldkey,

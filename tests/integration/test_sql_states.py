@@ -138,6 +138,15 @@ SUBNET = [
 SPEC_475 = FakeRuntime(475)
 
 
+@pytest.mark.parametrize("source", ["delegations", "delegations_at()"])
+async def test_a_price_beyond_reason_breaks_no_answer(chain: Chain, source: str) -> None:
+    """A pool that is all but empty of alpha: the value stops at what a bigint holds."""
+    empty = [change("SubnetTAO", 5, value=2**63 - 1), change("SubnetAlphaIn", 5, value=1)]
+    await chain.block(SPEC_475, [*SUBNET[:2], *empty, *pool(5, 900, 9, cold=9), *pool(0, 50, 1, cold=1)])
+    rows = await chain.sql.fetch(f"select netuid, alpha_rao, tao_rao from {source}")
+    assert {tuple(row) for row in rows} == {(5, 900, 2**63 - 1), (0, 50, 50)}
+
+
 async def test_one_write_retires_every_share_of_a_pool(chain: Chain) -> None:
     before = await chain.block(SPEC_475, [*SUBNET, *pool(5, 900, 9, cold=3, other=6)])
     after = await chain.block(SPEC_475, [change("AlphaSharePoolEpoch", HOT, 5, value=1)])
