@@ -25,6 +25,7 @@ from indexer.outage import Outage
 from indexer.redaction import redact
 from indexer.retention import forget_for_ever
 from indexer.run import Run
+from indexer.session import lost_copies_told_once
 from indexer.stall import Stall
 from indexer.store import Store, open_store
 from indexer.verify import patrol
@@ -73,6 +74,7 @@ async def _serve(settings: Settings) -> None:
     metrics = Metrics(follow=settings.follow, ready_lag_s=settings.ready_lag_s)
     stopping = anyio.Event()
     async with AsyncExitStack() as stack:
+        stack.enter_context(lost_copies_told_once())
         if settings.metrics_address is not None:
             endpoint = stack.enter_context(metrics.serve(settings.metrics_address))
             log.info("metrics", address=settings.metrics_address, port=endpoint.port)

@@ -6,12 +6,13 @@ middle of a COPY, costs a ``StoreError`` and the session; neither is waited for.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 import asyncpg
@@ -56,6 +57,32 @@ class Holder:
     def session(self) -> tuple[int, datetime | None]:
         """What names a session for ever."""
         return self.pid, self.backend_start
+
+
+@contextmanager
+def lost_copies_told_once() -> Iterator[None]:
+    """Within the context a connection that is lost in a COPY is told by the error of the call alone.
+
+    asyncpg keeps that error in a future, too, for which nobody waits; asyncio would tell it again, as its own.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("future"), asyncio.Future) and isinstance(
+            context.get("exception"), asyncpg.ConnectionDoesNotExistError
+        ):
+            return
+        if before is None:
+            loop.default_exception_handler(context)
+        else:
+            before(loop, context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
 
 
 async def lock_holder(connection: Connection, lock: int) -> Holder:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from indexer import embedded
@@ -28,6 +29,13 @@ for _name in [name for name in os.environ if name.startswith("INDEXER_")]:
 def anyio_backend() -> str:
     """asyncpg and websockets know no other."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A command that was run in this process has set up its log, on a stream that is closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
