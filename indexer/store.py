@@ -72,13 +72,11 @@ class Store:
         self._session.give_up()
 
     @asynccontextmanager
-    async def _transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+    async def transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
         """A transaction of the one writer. Raises ``WriterFenced`` if another has taken over."""
         async with self._session.transaction(what, timeout_s) as connection:
             await self._check_token(connection, what, "FOR SHARE")
             yield connection
-
-    transaction = _transaction  # for what is done beside the blocks: see ``retention``
 
     async def _check_token(self, connection: Connection, what: str, lock: str = "") -> None:
         if self._token is None:
@@ -137,7 +135,7 @@ class Store:
 
     async def adopt_chain(self, genesis_hash: bytes, name: str, ss58_prefix: int) -> None:
         """Bind an empty database to its chain. Raises ``WrongChain`` if it is bound to another one."""
-        async with self._transaction("check the chain") as connection:
+        async with self.transaction("check the chain") as connection:
             row = await connection.fetchrow("SELECT genesis_hash, name, ss58_prefix FROM chain")
             if row is None:
                 row = await connection.fetchrow(
@@ -178,7 +176,7 @@ class Store:
 
     async def correct_runtime(self, code_hash: bytes, spec_version: int, raw: bytes) -> None:
         """Replace a runtime's metadata."""
-        async with self._transaction("correct a runtime") as connection:
+        async with self.transaction("correct a runtime") as connection:
             await connection.execute(
                 "UPDATE runtimes SET spec_version = $2, metadata = $3 WHERE code_hash = $1",
                 code_hash, spec_version, raw,
@@ -195,7 +193,7 @@ class Store:
         """
         written: dict[str, int] = {}
         patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
-        async with self._transaction(f"write blocks {first}-{end}", self._time_for(blocks)) as connection:
+        async with self.transaction(f"write blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
                 if again:
                     await self._take_back(connection, dataset, blocks)
@@ -228,7 +226,7 @@ class Store:
         """
         written: dict[str, int] = {}
         patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
-        async with self._transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
+        async with self.transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
             for dataset in datasets:
                 hole = next(
                     (h for h in await coverage.holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None
@@ -255,7 +253,7 @@ class Store:
         """
         written: dict[str, int] = {}
         patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
-        async with self._transaction(f"prove blocks {first}-{end - 1}", self._time_for(blocks)) as connection:
+        async with self.transaction(f"prove blocks {first}-{end - 1}", self._time_for(blocks)) as connection:
             runs = {(run.dataset, run.last) for run in await coverage.unproven(connection) if run.first <= first}
             for dataset in datasets:
                 if (dataset.name, end - 1) not in runs:
@@ -297,17 +295,17 @@ class Store:
 
     async def forget_stops(self) -> None:
         """Drop the notes of stopped datasets: they are tried anew."""
-        async with self._transaction("forget stopped datasets") as connection:
+        async with self.transaction("forget stopped datasets") as connection:
             await connection.execute("DELETE FROM holes WHERE last_block IS NULL")
 
     async def follow(self, notes: Mapping[str, str | None]) -> None:
         """``coverage.follow``: the datasets of the run that begins, each with what is to be said of it."""
-        async with self._transaction("note the datasets") as connection:
+        async with self.transaction("note the datasets") as connection:
             await coverage.follow(connection, notes)
 
     async def stop_dataset(self, dataset: str, number: int, reason: str) -> None:
         """Note for readers that a dataset waits before block ``number``, and why."""
-        async with self._transaction("note a stopped dataset") as connection:
+        async with self.transaction("note a stopped dataset") as connection:
             await coverage.stop_dataset(connection, dataset, number, printable(reason))
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
@@ -329,7 +327,7 @@ class Store:
         """Forget everything above block ``to``: history, the current rows it made, cursors and coverage."""
         depth = max((cursor.block.number for cursor in (await self.cursors()).values()), default=to.number) - to.number
         timeout_s = self._commit_timeout_s + depth / BLOCKS_PER_SECOND_AT_LEAST
-        async with self._transaction(f"rewind to block {to.number}", timeout_s) as connection:
+        async with self.transaction(f"rewind to block {to.number}", timeout_s) as connection:
             last = await connection.fetchval("SELECT max(block_number) FROM cursors")
             if last is not None and last > to.number:
                 await announce.reorg(connection, to, last)
@@ -352,7 +350,7 @@ class Store:
         followed by others cannot be changed alone.
         """
         timeout_s = self._commit_timeout_s + len(rows) / ROWS_PER_SECOND_AT_LEAST
-        async with self._transaction(f"repair rows of block {block.number}", timeout_s) as connection:
+        async with self.transaction(f"repair rows of block {block.number}", timeout_s) as connection:
             self._ss58_prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
             await connection.execute("DELETE FROM accounts WHERE account = ANY($1::bytea[])", accounts)
             self._known_accounts.difference_update(accounts)
@@ -375,7 +373,7 @@ class Store:
 
     async def mark_finalized(self, block: BlockRef) -> bool:
         """Record finality: nothing rewinds below ``block`` any more. False if another one is indexed at its height."""
-        async with self._transaction("mark finalized") as connection:
+        async with self.transaction("mark finalized") as connection:
             ours = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", block.number)
             if ours == block.hash:
                 noted = await connection.execute(

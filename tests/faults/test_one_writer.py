@@ -75,7 +75,7 @@ async def test_a_transaction_begun_before_a_take_over_is_whole_before_the_new_wr
     """The token cannot be raised under a transaction that has checked it."""
     async with open_store(database) as old, open_store(database) as new:
         await old.lock_writer()
-        async with anyio.create_task_group() as group, old._transaction("write") as connection:
+        async with anyio.create_task_group() as group, old.transaction("write") as connection:
             await connection.execute("SELECT pg_advisory_unlock($1)", WRITER_LOCK)
             group.start_soon(new.lock_writer)
             await anyio.sleep(0.5)

@@ -11,11 +11,11 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Context
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from storage_bytes import accounts, bits, counted, json_vec_struct, ss58, text, u, u16
 from tape import blake, identity, prefix, twox
 
 Pairs = Iterator[tuple[bytes, bytes]]
@@ -45,36 +45,6 @@ HISTORIES = {
     "dividends": ("dividend_history", ("netuid", "hotkey")),
 }
 """Tables that hold storage, their histories and keys."""
-
-
-def u(size: int) -> Callable[[Any], bytes]:
-    """A number as ``size`` bytes."""
-    return lambda value: int(value).to_bytes(size, "little", signed=int(value) < 0)
-
-
-def u16(value: int) -> bytes:
-    """A netuid."""
-    return value.to_bytes(2, "little")
-
-
-def bits(fraction: int, size: int) -> Callable[[Any], bytes]:
-    """A decimal as fixed-point bits."""
-    return lambda value: u(size)(Context(prec=200).multiply(value, 1 << fraction))
-
-
-def text(value: str) -> bytes:
-    """JSON text as Vec<u8>: compact length and bytes (short texts only)."""
-    raw = json.loads(value).encode()
-    return bytes([len(raw) << 2]) + raw
-
-
-def json_vec_struct(value: str) -> bytes:
-    """An identity: every field a Vec<u8>, in the order the chain declares them."""
-    order = ("subnet_name", "github_repo", "subnet_contact", "subnet_url", "discord", "description", "logo_url")
-    fields = json.loads(value)
-    names = [name for name in (*order, "additional") if name in fields]
-    assert len(names) == len(fields), fields
-    return b"".join(text(json.dumps(fields[name])) for name in names)
 
 
 def account_info(row: Row) -> bytes:
@@ -260,27 +230,9 @@ def axons(row: Row) -> Pairs:
     assert row["certificate_public_key"] is None
 
 
-def counted(parts: list[bytes]) -> bytes:
-    """A vector (short ones only)."""
-    return bytes([len(parts) << 2]) + b"".join(parts)
-
-
-def accounts(value: str) -> bytes:
-    """A vector of accounts out of a JSON array of addresses."""
-    return counted([ss58(address) for address in json.loads(value)])
-
-
 def relations(value: str, other: str) -> bytes:
     """Vec<(u64, AccountId)>."""
     return counted([u(8)(one["proportion"]) + ss58(one[other]) for one in json.loads(value)])
-
-
-def ss58(address: str) -> bytes:
-    """The account of an address: base58 of a byte of prefix, the account and two bytes of checksum."""
-    number = 0
-    for letter in address:
-        number = number * 58 + "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".index(letter)
-    return number.to_bytes(35, "big")[1:33]
 
 
 def childkeys(row: Row) -> Pairs:
