@@ -18,7 +18,7 @@ help:
 	@echo "make lint              ruff, mypy and the import contract"
 	@echo "make format            let ruff lay out the code"
 	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
-	@echo "make lock              renew requirements.lock; ARGS=--upgrade for newer versions"
+	@echo "make lock              renew requirements.lock, and requirements-run.lock for images; ARGS=--upgrade for newer"
 	@echo "make migration DATASET=name  write the migration of a new dataset from its declaration"
 	@echo "make clean             remove $(VENV) and caches"
 
@@ -89,7 +89,11 @@ lock: setup
 	"$$tool/bin/python" -m pip install --disable-pip-version-check --quiet uv; \
 	"$$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		$(ARGS) --output-file requirements.lock pyproject.toml
+		$(ARGS) --output-file requirements.lock pyproject.toml; \
+	"$$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--constraint requirements.lock --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements-run.lock pyproject.toml
 
 # Two files to check in: the revision and its SQL, from the declaration in indexer/datasets/$(DATASET).py.
 DATASET :=

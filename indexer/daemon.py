@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import structlog
 
-from indexer import datasets, embedded, migrate
+from indexer import datasets, embedded, exposition, migrate
 from indexer.capture import NodeCache
 from indexer.config import Settings
 from indexer.datasets.base import Dataset
@@ -76,7 +76,7 @@ async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(lost_copies_told_once())
         if settings.metrics_address is not None:
-            endpoint = stack.enter_context(metrics.serve(settings.metrics_address))
+            endpoint = stack.enter_context(exposition.serve(metrics, settings.metrics_address))
             log.info("metrics", address=settings.metrics_address, port=endpoint.port)
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(_watch_signals, stopping, name="signals")

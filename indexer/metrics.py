@@ -1,23 +1,17 @@
-"""Every metric name, and the HTTP thread behind /metrics, /healthz and /readyz.
+"""Every metric's name and meaning, and what health and readiness are.
 
-The numbers cannot lie: lag is computed when somebody asks, from the time of the last committed block,
-and the answer comes from a thread of its own; so a hung event loop shows as growing lag and as a 503.
-This module knows nothing of the daemon, which calls its setters.
+The numbers cannot lie: lag and ages are computed when somebody asks, from the time of the last committed block
+and of the last progress; so a hung event loop shows as growing lag. This module knows nothing of the daemon,
+which calls its setters, nor of HTTP (``exposition``).
 """
 
 from __future__ import annotations
 
-import json
 import platform
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -29,10 +23,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import choose_encoder
 
 from indexer import __version__
-from indexer.errors import ConfigError
 
 BEAT_S = 1.0
 STALLED_AFTER_S = 30.0
@@ -62,20 +54,36 @@ class Metrics:
         self.follow, self.ready_lag_s, self.stalled_after_s = follow, ready_lag_s, stalled_after_s
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._started_s = now_s()
-        self._beaten_s = self._told_s = monotonic_s()
+        self._beaten_s = self._told_s = self._progressed_s = monotonic_s()
         self._committed: tuple[int, float] | None = None
         self._heads: dict[str, int] = {}
+        self._head_told_s: dict[str, float] = {}
         self._conditions: dict[str, str | None] = {"node": "not connected yet", "database": "not connected yet"}
 
         self.registry = registry = CollectorRegistry()
         self.head_block = Gauge(
             "indexer_head_block", "Height of the newest block the node told of.", ["kind"], registry=registry
         )
+        self.head_age_seconds = Gauge(
+            "indexer_head_age_seconds",
+            "Seconds since a node last told of a new head (before the first: since the start).",
+            ["kind"],
+            registry=registry,
+        )
         self.finality_lag_blocks = Gauge(
             "indexer_finality_lag_blocks",
             "Blocks between the best head and the finalized one; two or three are usual.",
             registry=registry,
         )
+        self.progress_age_seconds = Gauge(
+            "indexer_progress_age_seconds",
+            "Seconds since the process last got on with what there is to do; idle at the head is no standstill.",
+            registry=registry,
+        )
+        self.writer = Gauge(
+            "indexer_writer", "1 while this process writes to the database, 0 while it does not.", registry=registry
+        )
+        self.ready = Gauge("indexer_ready", "1 while /readyz answers that the data are current.", registry=registry)
         self.committed_block = Gauge(
             "indexer_committed_block", "Height of the last committed block.", registry=registry
         )
@@ -153,6 +161,33 @@ class Metrics:
         self.incomplete_blocks = Counter(
             "indexer_incomplete_blocks_total", "Blocks committed without proof of completeness.", registry=registry
         )
+        self.dataset_committed_block = Gauge(
+            "indexer_dataset_committed_block",
+            "Height of the last committed block of a dataset.",
+            ["dataset"],
+            registry=registry,
+        )
+        self.dataset_missing_blocks = Gauge(
+            "indexer_dataset_missing_blocks",
+            "Blocks missing between the first and the last block of a dataset.",
+            ["dataset"],
+            registry=registry,
+        )
+        self.dataset_incomplete_blocks = Gauge(
+            "indexer_dataset_incomplete_blocks",
+            "Blocks of a dataset that are stored but not proven complete.",
+            ["dataset"],
+            registry=registry,
+        )
+        self.database_bytes = Gauge(
+            "indexer_database_bytes", "Size of the database, as Postgres tells it.", registry=registry
+        )
+        self.disk_free_bytes = Gauge(
+            "indexer_disk_free_bytes",
+            "Free space where the embedded Postgres keeps its files; absent for another database.",
+            ["data_dir"],
+            registry=registry,
+        )
         self.first_block = Gauge(
             "indexer_first_block", "First block that is kept, once older ones were forgotten.", registry=registry
         )
@@ -162,6 +197,9 @@ class Metrics:
         )  # fmt: skip
         self.verify_differences = Gauge(
             "indexer_verify_differences", "Differences that the last comparison found.", registry=registry
+        )
+        self.verify_failures = Counter(
+            "indexer_verify_failures_total", "Comparisons that could not be made.", registry=registry
         )
         self.verify_seconds = Gauge(
             "indexer_verify_seconds", "Seconds that the last comparison took.", registry=registry
@@ -177,12 +215,27 @@ class Metrics:
         self.lag_seconds.set_function(self.lag_s)
         self.lag_blocks.set_function(self._lag_blocks)
         self.finality_lag_blocks.set_function(self._finality_lag_blocks)
+        self.progress_age_seconds.set_function(self.progress_age_s)
+        self.ready.set_function(lambda: float(self.readiness()[0]))
+        kinds: tuple[Literal["finalized", "best"], ...] = ("finalized", "best")
+        for kind in kinds:
+            self.head_age_seconds.labels(kind=kind).set_function(partial(self._head_age_s, kind))
         ProcessCollector(registry=registry)
 
     def head(self, kind: Literal["finalized", "best"], number: int) -> None:
-        """The node told of a head."""
+        """The node told of a head, perhaps of the same one again."""
+        if self._heads.get(kind) != number:
+            self._head_told_s[kind] = self._monotonic_s()
         self._heads[kind] = number
         self.head_block.labels(kind=kind).set(number)
+
+    def progressed(self) -> None:
+        """Something that was to be done is done, or was looked at and found done."""
+        self._progressed_s = self._monotonic_s()
+
+    def progress_age_s(self) -> float:
+        """Seconds since ``progressed``, as of now."""
+        return self._monotonic_s() - self._progressed_s
 
     def committed(self, number: int, timestamp_s: float) -> None:
         """The last committed block and its own time (Unix seconds)."""
@@ -251,6 +304,10 @@ class Metrics:
         age_s = self._now_s() - (self._committed[1] if self._committed else self._started_s)
         return max(age_s, self._monotonic_s() - self._told_s)
 
+    def _head_age_s(self, kind: str) -> float:
+        told_s = self._head_told_s.get(kind)
+        return self._now_s() - self._started_s if told_s is None else self._monotonic_s() - told_s
+
     def _lag_blocks(self) -> float:
         if self._committed is None or self.follow not in self._heads:
             return float("nan")
@@ -286,83 +343,3 @@ class Metrics:
             "lag_seconds": round(lag_s, 3),
             "finality_lag_blocks": None if len(self._heads) < 2 else self._finality_lag_blocks(),
         }
-
-    def serve(self, address: str) -> Endpoint:
-        """Answer HTTP on ``host:port`` (port 0: any free one) from a thread of its own, until closed.
-
-        :raises ConfigError: the address is in use or not ours.
-        """
-        host, _, port = address.rpartition(":")
-        try:
-            server = _server_for(self, host.strip("[]"), int(port))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot serve metrics on {address}: {error.strerror}; choose another --metrics-address, or 'off'"
-            ) from error
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
-        thread.start()
-        return Endpoint(server, thread)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A running HTTP server; ``close`` frees its port."""
-
-    server: ThreadingHTTPServer
-    thread: threading.Thread
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self.server.server_address[1])
-
-    def close(self) -> None:
-        """Stop answering and wait for the thread."""
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    def __enter__(self) -> Endpoint:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _server_for(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # seconds; a client that says nothing must not hold a thread for ever
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if path == "/metrics":
-                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-                self._answer(HTTPStatus.OK, content_type, encode(metrics.registry))
-            elif path == "/healthz":
-                self._state(*metrics.health())
-            elif path == "/readyz":
-                self._state(*metrics.readiness())
-            else:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"/metrics /healthz /readyz\n")
-
-        def _state(self, good: bool, answer: dict[str, object]) -> None:
-            status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-            self._answer(status, "application/json", json.dumps(answer).encode() + b"\n")
-
-        def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """A scrape is no event."""
-
-    class Server(ThreadingHTTPServer):
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        daemon_threads = True
-
-    return Server((host, port), Handler)

@@ -13,7 +13,8 @@ import anyio.to_thread
 import pytest
 
 from indexer.errors import ConfigError
-from indexer.metrics import Endpoint, Metrics
+from indexer.exposition import Endpoint, serve
+from indexer.metrics import Metrics
 
 
 def get(endpoint: Endpoint, path: str) -> tuple[int, str, str]:
@@ -33,7 +34,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def endpoint(metrics: Metrics) -> Iterator[Endpoint]:
-    with metrics.serve("127.0.0.1:0") as endpoint:
+    with serve(metrics, "127.0.0.1:0") as endpoint:
         yield endpoint
 
 
@@ -79,10 +80,10 @@ def test_a_busy_port_is_one_clear_line(metrics: Metrics, endpoint: Endpoint) -> 
     with pytest.raises(
         ConfigError, match=f"^cannot serve metrics on 127.0.0.1:{endpoint.port}: Address already in use"
     ):
-        metrics.serve(f"127.0.0.1:{endpoint.port}")
+        serve(metrics, f"127.0.0.1:{endpoint.port}")
 
 
 def test_a_closed_endpoint_frees_its_port(metrics: Metrics) -> None:
-    first = metrics.serve("127.0.0.1:0")
+    first = serve(metrics, "127.0.0.1:0")
     first.close()
-    metrics.serve(f"127.0.0.1:{first.port}").close()
+    serve(metrics, f"127.0.0.1:{first.port}").close()
