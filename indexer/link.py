@@ -1,7 +1,9 @@
 """One WebSocket connection to a node: JSON-RPC requests matched to their replies, and subscriptions.
 
 A link lives until its socket ends or its owner gives it up; then everything that waits on it fails
-at once. It never reconnects: that is the business of ``node``, which knows the other endpoints.
+at once. A subscription that nobody took, since its answer came too late, is ended at its first
+notification: the node would go on with it as long as the connection lives. A link never reconnects:
+that is the business of ``node``, which knows the other endpoints.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ MAX_REPLY_BYTES = 32 << 20
 """Twice what a node sends at most by default, and some hundred megabytes when parsed, whatever it holds."""
 EARLY_MAX = 256
 """Notifications kept for a subscription whose name is not known yet."""
+UNSUBSCRIBE_S = 1.0
+"""What the reader spends at most on telling the node of a subscription that nobody took."""
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 BUSY_CODES = frozenset({-32999, -32604, -32009, -32005, -32029, 429})
@@ -87,6 +91,10 @@ class Link:
         self._pending: dict[int, _Pending] = {}
         self._streams: dict[str, MemoryObjectSendStream[Any]] = {}
         self._early: dict[str, list[Any]] = {}
+        self._begun: str | None = None
+        """The subscription answered last, until ``stream`` takes it."""
+        self._untaken: set[str] = set()
+        self._unsubscribe = ""
         self._close_code = 0
         self.lost = ""
         self.heard_s = time.monotonic()
@@ -101,6 +109,8 @@ class Link:
                 content = json.loads(message)
                 for reply in content if isinstance(content, list) else [content]:
                     self._deliver(reply, size)
+                if self._untaken:
+                    await self._end_untaken()
             self.end("closed the connection")
         except (WebSocketException, OSError) as error:
             self._note_close(error)
@@ -138,15 +148,31 @@ class Link:
         pending = self._pending.pop(reply.get("id", -1), None) if "method" not in reply else None
         if pending is not None:
             pending.reply, pending.size = reply, size
+            if _subscribes(pending.method) and "result" in reply:
+                self._begun = str(reply["result"])
             pending.done.set()
         elif "params" in reply:
-            name = str(reply["params"]["subscription"])
-            stream = self._streams.get(name)
-            if stream is None:
-                if sum(map(len, self._early.values())) < EARLY_MAX:
-                    self._early.setdefault(name, []).append(reply["params"]["result"])
-            else:
-                _offer(stream, reply["params"]["result"])
+            self._notify(str(reply["params"]["subscription"]), reply["params"]["result"])
+
+    def _notify(self, name: str, result: Any) -> None:
+        stream = self._streams.get(name)
+        if stream is not None:
+            _offer(stream, result)
+        elif name == self._begun or any(_subscribes(pending.method) for pending in self._pending.values()):
+            if sum(map(len, self._early.values())) < EARLY_MAX:
+                self._early.setdefault(name, []).append(result)
+        else:
+            self._untaken.add(name)
+
+    async def _end_untaken(self) -> None:
+        """Tell the node, without waiting for its answer; if it fails, the next notification comes here again."""
+        with anyio.move_on_after(UNSUBSCRIBE_S):
+            while self._untaken:
+                name = self._untaken.pop()
+                self._early.pop(name, None)
+                self._next_id += 1
+                ended = {"jsonrpc": "2.0", "id": self._next_id, "method": self._unsubscribe, "params": [name]}
+                await self._socket.send(json.dumps(ended))
 
     async def request(self, method: str, params: Sequence[Any], timeout_s: float) -> tuple[Any, int]:
         """The result and the size of its message.
@@ -158,6 +184,8 @@ class Link:
             raise self.failure()
         self._next_id += 1
         request_id = self._next_id
+        if _subscribes(method):
+            self._unsubscribe = method.replace("_subscribe", "_unsubscribe")
         pending = self._pending[request_id] = _Pending(method)
         try:
             with anyio.fail_after(timeout_s):
@@ -184,6 +212,8 @@ class Link:
         send, receive = anyio.create_memory_object_stream[Any](64)
         for early in self._early.pop(subscription, []):
             _offer(send, early)
+        self._begun = None
+        self._early.clear()  # of others that were begun and not taken: their next notification ends them
         self._streams[subscription] = send
         if self.lost:
             send.close()
@@ -199,6 +229,10 @@ class Link:
     async def close(self) -> None:
         """Close the socket; the reader then ends by itself."""
         await self._socket.close()
+
+
+def _subscribes(method: str) -> bool:
+    return "_subscribe" in method
 
 
 def _offer(stream: MemoryObjectSendStream[Any], item: Any) -> None:

@@ -78,3 +78,34 @@ async def test_what_is_still_told_to_a_subscription_that_ends_is_not_kept_for_an
         link = node._pool.endpoints[0].link
         assert link is not None
         assert link._early == {}
+
+
+async def test_a_subscription_whose_answer_comes_too_late_is_ended_at_its_first_word() -> None:
+    """The connection outlives the run that asked, and with it the node's work for nobody."""
+    chain = simulated_chain(3)
+    chain.grow(2)
+    asked, answer, ended = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def late(method: str, _params: object, result: Any) -> Any:
+        if method == "chain_subscribeNewHeads" and not asked.is_set():
+            asked.set()
+            await answer.wait()
+        if method == "chain_unsubscribeNewHeads":
+            ended.set()
+        return result
+
+    async with DevNode(chain, tamper=late) as good, open_node([good.url]) as node:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anext, node.subscribe("chain_subscribeNewHeads"))
+            await asked.wait()
+            group.cancel_scope.cancel()
+        answer.set()
+        with anyio.fail_after(5):
+            await ended.wait()
+            while good.subscriptions:  # noqa: ASYNC110 - the other side's doing
+                await anyio.sleep(0.01)
+        async with aclosing(node.subscribe("chain_subscribeNewHeads")) as heads:
+            assert int((await anext(heads))["number"], 16) == chain.best.number
+            chain.grow(1)
+            assert int((await anext(heads))["number"], 16) == chain.best.number
+            assert good.subscriptions == 1
