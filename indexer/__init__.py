@@ -58,6 +58,7 @@ The path of the data, readable from the listing of this folder:
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
 * ``inspection`` what a person asks from beside it: status, check, rewind, psql
+* ``manual``    the pages of the manual that are written from the code
 * ``playground`` the simulated chain as commands start it
 * ``cli``       the commands
 """

@@ -1,4 +1,4 @@
-"""The README tells what is so: options, defaults, metrics, exit codes, commands."""
+"""The README tells what is so: options, defaults, exit codes, commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 
 from indexer import cli, errors
 from indexer.config import Settings
-from indexer.metrics import Metrics
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"^\.venv/bin/indexer (.*?)(?: {2,}#.*)?$", README, re.M)))
@@ -33,15 +32,6 @@ def test_the_configuration_table_lists_every_option_as_it_is() -> None:
         flag, variable = name.replace("_", "-"), name.upper()
         expected.append(f"| `--{flag}` | `INDEXER_{variable}` | {default} | {field.description} |")
     assert re.findall(r"^\| `--.*$", README, re.M) == expected
-
-
-def test_the_metrics_table_lists_every_metric_as_it_is() -> None:
-    expected = set()
-    for family in Metrics().registry.collect():
-        if family.name.startswith("indexer_"):
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            expected.add((name, f"{family.type}: {family.documentation}"))
-    assert set(re.findall(r"^\| `(indexer_\w+)(?:\{[\w,]+\})?` \| (.*) \|$", README, re.M)) == expected
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
