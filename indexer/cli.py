@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from indexer import __version__, config, daemon, inspection, logs
+from indexer import __version__, config, daemon, inspection, logs, options
 from indexer import verify as verification
 from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
 from indexer.redaction import hide
@@ -84,22 +84,22 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
         made = []
         for name, field in fields.items():
-            flag, variable = name.replace("_", "-"), f"{config.ENV_PREFIX}{name.upper()}"
-            help_text = f"{field.description} [env: {variable}]"
+            flag = options.flag(name)
+            help_text = f"{field.description} [env: {options.variable(name)}]"
             if field.annotation is bool:
-                kind: Any = Annotated[bool | None, typer.Option(f"--{flag}/--no-{flag}", help=help_text)]
+                kind: Any = Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text)]
             elif name in ("network", "datasets", "item"):
-                kind = Annotated[list[str] | None, typer.Option(f"--{flag}", help=help_text)]
+                kind = Annotated[list[str] | None, typer.Option(flag, help=help_text)]
             else:
-                kind = Annotated[str | None, typer.Option(f"--{flag}", help=help_text)]
+                kind = Annotated[str | None, typer.Option(flag, help=help_text)]
             made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
 
-        def wrapped(*args: Any, **options: Any) -> None:
-            given = {name: options.pop(name) for name in fields}
+        def wrapped(*args: Any, **others: Any) -> None:
+            given = {name: others.pop(name) for name in fields}
             given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
             settings = config.load(given)
             logs.set_up(settings.log_format, settings.log_level)
-            command(*args, settings=settings, **options)
+            command(*args, settings=settings, **others)
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
         wrapped.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]

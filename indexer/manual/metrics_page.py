@@ -75,8 +75,8 @@ LABELS: Mapping[str, str] = {
     "outcome": "`ok`; `refused`, an error that the node gave as its answer; `too_large`, over its size limit; `busy`, "
     "a rate limit; `failed`, no answer.",
     "endpoint": "A node's URL without what is secret in it.",
-    "cause": "Of `indexer_endpoint_left_total`: see [ENDPOINTS.md](ENDPOINTS.md). Of `indexer_restarts_total`: the kind of error, "
-    "such as `NodeError`, `StoreError` or `Reorg`.",
+    "cause": "Of `indexer_endpoint_left_total`: see [ENDPOINTS.md](ENDPOINTS.md). Of `indexer_restarts_total`: the "
+    "kind of error, such as `NodeError`, `StoreError` or `Reorg`.",
     "queue": "`jobs`: heights that wait to be captured; `order`: captured blocks that wait to be committed in order.",
     "dataset": "A dataset, or a storage item given by `--item`.",
     "data_dir": "`--data-dir`.",

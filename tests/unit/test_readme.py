@@ -1,4 +1,4 @@
-"""The README tells what is so: options, defaults, exit codes, commands."""
+"""The README tells what is so: exit codes, commands."""
 
 from __future__ import annotations
 
@@ -10,28 +10,9 @@ import pytest
 import typer
 
 from indexer import cli, errors
-from indexer.config import Settings
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"^\.venv/bin/indexer (.*?)(?: {2,}#.*)?$", README, re.M)))
-
-
-def shown(default: object) -> str:
-    """A default as the table shows it."""
-    if default is None or default == ():
-        return ""
-    if isinstance(default, bool):
-        return "`on`" if default else "`off`"
-    return f"`{','.join(default) if isinstance(default, tuple) else default}`"
-
-
-def test_the_configuration_table_lists_every_option_as_it_is() -> None:
-    expected = []
-    for name, field in Settings.model_fields.items():
-        default = "user's data folder" if name == "data_dir" else shown(field.default)
-        flag, variable = name.replace("_", "-"), name.upper()
-        expected.append(f"| `--{flag}` | `INDEXER_{variable}` | {default} | {field.description} |")
-    assert re.findall(r"^\| `--.*$", README, re.M) == expected
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
