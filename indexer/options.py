@@ -17,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from indexer.errors import ConfigError
 from indexer.redaction import foreign, redact
@@ -103,6 +104,22 @@ def takes(field: FieldInfo) -> str:
         else:
             words.append("a text")
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def metavar(field: FieldInfo) -> str:
+    """What an option takes, in one word for a line of help."""
+    kinds = [kind for kind in _kinds(field.annotation) if kind is not NoneType]
+    words = {int: "N", float: "SECONDS", Path: "PATH", str: "TEXT" if field.repr else "URL"}
+    parts = [words.get(kind, "") for kind in kinds if get_origin(kind) is not Literal] + choices(field)
+    return "|".join(part or "LIST" for part in parts)
+
+
+def help_text(name: str, field: FieldInfo) -> str:
+    """An option's meaning, default and variable for a line of help."""
+    default = field.default
+    has_none = default is None or default == () or default is PydanticUndefined or isinstance(default, bool)
+    shown = ",".join(default) if isinstance(default, tuple) else default
+    return f"{field.description}{'' if has_none else f' [default: {shown}]'} [env: {variable(name)}]"
 
 
 def choices(field: FieldInfo) -> list[str]:
