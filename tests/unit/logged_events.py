@@ -65,10 +65,12 @@ class Source:
     def _words(self, value: ast.expr, at: ast.AST) -> Iterator[str]:
         """The texts that an expression may be."""
         for part in _either(value):
-            if isinstance(part, ast.Constant):
-                yield str(part.value)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                yield part.value
             elif isinstance(part, ast.Name):
                 yield from self._given(part.id, self._function(at))
+                for own in self._assigned(part.id, at):
+                    yield from self._words(own, at)
             elif isinstance(part, ast.Attribute):
                 yield from self._kept(part.attr, at)
 

@@ -83,6 +83,7 @@ def test_what_the_reader_of_the_source_can_follow(tmp_path: Path) -> None:
         "    def __init__(self, event, n):\n        self._event, self._n = event, n\n"
         "    def put(self):\n        log.info(self._event, **self.fields())\n"
         "def one(event):\n    log.info(event, block=1)\n"
+        "def three():\n    name = 'f' if one else 'g'\n    log.info(name)\n"
         "def two(hot):\n"
         "    tell = log.error if hot else log.debug\n    tell('b' if hot else 'c', why=2)\n"
         "    more = {'x': 1} if hot else {}\n    log.warning('d', **more)\n"
@@ -96,6 +97,8 @@ def test_what_the_reader_of_the_source_can_follow(tmp_path: Path) -> None:
         ("c", both, frozenset({"why"}), False),
         ("d", frozenset({"warning"}), frozenset({"x"}), False),
         ("e", frozenset({"info"}), frozenset(), True),
+        ("f", frozenset({"info"}), frozenset(), False),
+        ("g", frozenset({"info"}), frozenset(), False),
     }
 
 

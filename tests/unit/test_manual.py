@@ -36,6 +36,11 @@ def test_what_is_normal_is_told_of_metrics_that_exist() -> None:
     assert set(metrics_page.NORMAL) - {metrics_page.name_of(one) for one in metrics_page.declared()} == set()
 
 
+def test_every_label_says_its_values() -> None:
+    labels = {label for one in metrics_page.declared() for label in one._labelnames}
+    assert labels - set(metrics_page.LABELS) == set()
+
+
 def test_a_metric_that_has_a_unit_in_its_name_has_it_in_its_row() -> None:
     told = {
         metrics_page.name_of(one): metrics_page.unit_of(metrics_page.name_of(one)) for one in metrics_page.declared()
