@@ -77,7 +77,7 @@ LABELS: Mapping[str, str] = {
     "endpoint": "A node's URL without what is secret in it.",
     "cause": "Of `indexer_endpoint_left_total`: see [ENDPOINTS.md](ENDPOINTS.md). Of `indexer_restarts_total`: the "
     "kind of error, such as `NodeError`, `StoreError` or `Reorg`.",
-    "reason": "What /readyz calls the reason: `node`, `database`, `writer`, `finality`, `lag`, `loop` or `dataset NAME`.",
+    "reason": "Why /readyz says no: `node`, `database`, `writer`, `finality`, `lag`, `loop` or `dataset NAME`.",
     "queue": "`jobs`: heights that wait to be captured; `order`: captured blocks that wait to be committed in order.",
     "dataset": "A dataset, or a storage item given by `--item`.",
     "data_dir": "`--data-dir`.",
