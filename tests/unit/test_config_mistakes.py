@@ -41,6 +41,7 @@ FLAGS = [
         "--network 'localhost:9944': 'localhost:9944' is neither a known network nor a ws://",
     ),
     ({"network": "https://u:secret@n"}, "--network: 'https://***@n' is neither"),
+    ({"network": "a.secret.key"}, "--network: '***' is neither a known network"),
     ({"network": "wss://u@n"}, "--network: has a user without a password"),
     ({"network": "ws://n:99999"}, "--network: is a URL that cannot be read"),
     ({"network": ("finney", "test")}, "--network: finney, test are different chains; fail-over needs endpoints of one"),
