@@ -17,7 +17,7 @@ DOCUMENTS = sorted(
         *(REPOSITORY / "migrations").glob("*.md"),
     ]
 )
-LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
 
 def prose(text: str) -> str:
@@ -35,10 +35,15 @@ def anchors(text: str) -> set[str]:
     return found
 
 
+def links(document: Path) -> Iterator[str]:
+    """Where a document points to, as it says it."""
+    for found in LINK.finditer(prose(document.read_text("utf-8"))):
+        yield found[1] or found[2]
+
+
 def broken(document: Path) -> Iterator[str]:
     """The links of a document that lead nowhere."""
-    text = document.read_text("utf-8")
-    for link in LINK.findall(prose(text)):
+    for link in links(document):
         if re.match(r"[a-z]+:", link):
             continue
         file, _, anchor = link.partition("#")
@@ -59,16 +64,19 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     document = tmp_path / "a.md"
     document.write_text(
         "# A b\n[a](#a-b) [b](b.md) [c](b.md#the-x-of-y-z) [d](b.md#twice-1) [e](https://x/y) ![f](no.png)\n"
-        "[`g`](b.md#nothing) [h](c.md#x)\n```\n[i](none.md)\n```\n"
+        '[`g`](b.md#nothing) [h](c.md#x) <img src="none.png">\n```\n[i](none.md)\n```\n'
     )
-    assert list(broken(document)) == ["no.png: no such file", "b.md#nothing: no such heading", "c.md#x: no such file"]
+    assert list(broken(document)) == [
+        "no.png: no such file",
+        "b.md#nothing: no such heading",
+        "c.md#x: no such file",
+        "none.png: no such file",
+    ]
 
 
 def test_a_document_that_is_nowhere_linked_is_not_found_by_a_reader() -> None:
     linked = {
-        (document.parent / link.partition("#")[0]).resolve()
-        for document in DOCUMENTS
-        for link in LINK.findall(prose(document.read_text("utf-8")))
+        (document.parent / link.partition("#")[0]).resolve() for document in DOCUMENTS for link in links(document)
     }
     lost = [path for path in DOCUMENTS if path.name != "README.md" and path.resolve() not in linked]
     assert lost == []
