@@ -7,7 +7,7 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak endurance size format demo lock migration clean
+.PHONY: help setup test lint soak endurance size format docs demo lock migration clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
@@ -17,6 +17,7 @@ help:
 	@echo "make size SCALE=1      time the documented queries at the full chain's size, see docs/SIZE.md; ARGS=--partitions"
 	@echo "make lint              ruff, mypy and the import contract"
 	@echo "make format            let ruff lay out the code"
+	@echo "make docs              write the documents that are made from the code: schema, metrics, configuration"
 	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
 	@echo "make lock              renew requirements.lock, and requirements-run.lock for images; ARGS=--upgrade for newer"
 	@echo "make migration DATASET=name  write the migration of a new dataset from its declaration"
@@ -78,6 +79,10 @@ lint: setup
 
 format: setup
 	$(VENV)/bin/ruff format $(SOURCES)
+
+# Files to check in; a test of each says when it is out of date.
+docs: setup
+	$(VENV)/bin/python -m indexer.manual
 
 demo: setup
 	$(VENV)/bin/indexer demo $(ARGS)

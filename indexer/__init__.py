@@ -7,6 +7,8 @@ The path of the data, readable from the listing of this folder:
 * ``model``     frozen values that travel along the path
 * ``errors``    three roots: Retryable, Reorg, Fatal; back-off
 * ``redaction`` secrets: what is one in a URL, and out of every text with it
+* ``networks``  the public networks
+* ``options``   an option as a person meets it: its names, what it takes, what is wrong with a value
 * ``config``    settings: environment, TOML, command line
 * ``metrics``   every metric's name; what health and readiness are
 * ``exposition`` /metrics, /healthz and /readyz on their own thread
@@ -58,6 +60,7 @@ The path of the data, readable from the listing of this folder:
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
 * ``inspection`` what a person asks from beside it: status, check, rewind, psql
+* ``manual``    the pages of the manual that are written from the code
 * ``playground`` the simulated chain as commands start it
 * ``cli``       the commands
 """

@@ -18,10 +18,11 @@ from typing import Annotated, Any, cast
 import anyio
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 from typer.core import TyperGroup
 
-from indexer import __version__, config, daemon, inspection, logs
+from indexer import __version__, config, daemon, inspection, logs, options
 from indexer import verify as verification
 from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
 from indexer.redaction import hide
@@ -40,6 +41,9 @@ class _Quiet(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _hidden():
             return super().invoke(ctx)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=[*ORDER, *super().list_commands(ctx)].index)
 
 
 @contextmanager
@@ -64,6 +68,8 @@ app = typer.Typer(
     cls=_Quiet,
     help="Follows the Bittensor chain and keeps every balance, delegation and hyperparameter in Postgres, "
     "as of every block, proven complete.",
+    epilog="Begin with `indexer demo`, which needs neither node nor database; then `indexer check` and `indexer run` "
+    "with the same options. `indexer COMMAND --help` tells more, docs/CONFIGURATION.md all options.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -73,6 +79,16 @@ complaints = Console(stderr=True, highlight=False, soft_wrap=True)
 
 WIDE = 400
 """Columns of a table that goes into a file or a pipe: nothing folded."""
+PANELS = {
+    "Chain and database": ("network", "archive", "database_url", "data_dir", "config"),
+    "What is indexed": ("start", "stop", "follow", "datasets", "item", "retain"),
+    "How it runs": ("standby", "verify_every_blocks", "rpc_timeout_s", "commit_timeout_s", "stop_timeout_s"),
+    "Speed and memory": ("workers", "window", "batch", "scan_every_blocks"),
+    "Log and metrics": ("log_format", "log_level", "metrics_address", "ready_lag_s"),
+}
+"""The settings as `--help` groups them."""
+ORDER = ("demo", "check", "run", "status", "verify", "psql", "migrate", "rewind", "schema", "devchain")
+"""The commands as a newcomer meets them."""
 DATABASE_OPTIONS = ("config", "data_dir", "database_url", "log_format", "log_level")
 
 
@@ -84,24 +100,28 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
         made = []
         for name, field in fields.items():
-            flag, variable = name.replace("_", "-"), f"{config.ENV_PREFIX}{name.upper()}"
-            help_text = f"{field.description} [env: {variable}]"
+            flag, panel = options.flag(name), next(panel for panel, names in PANELS.items() if name in names)
+            help_text = escape(options.help_text(name, field))
             if field.annotation is bool:
-                kind: Any = Annotated[bool | None, typer.Option(f"--{flag}/--no-{flag}", help=help_text)]
-            elif name in ("network", "datasets", "item"):
-                kind = Annotated[list[str] | None, typer.Option(f"--{flag}", help=help_text)]
+                own_option = typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text, rich_help_panel=panel)
+                kind: Any = Annotated[bool | None, own_option]
             else:
-                kind = Annotated[str | None, typer.Option(f"--{flag}", help=help_text)]
+                shown = options.metavar(field)
+                own_option = typer.Option(flag, help=help_text, metavar=shown, rich_help_panel=panel)
+                many = name in ("network", "datasets", "item")
+                kind = Annotated[list[str] | None, own_option] if many else Annotated[str | None, own_option]
             made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
 
-        def wrapped(*args: Any, **options: Any) -> None:
-            given = {name: options.pop(name) for name in fields}
+        def wrapped(*args: Any, **others: Any) -> None:
+            given = {name: others.pop(name) for name in fields}
             given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
             settings = config.load(given)
             logs.set_up(settings.log_format, settings.log_level)
-            command(*args, settings=settings, **options)
+            command(*args, settings=settings, **others)
 
-        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+        # One line each: its own line breaks would be kept on a terminal of any width.
+        wrapped.__name__, wrapped.__doc__ = command.__name__, "\n\n".join(" ".join(p.split()) for p in paragraphs)
         wrapped.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
         return wrapped
 
@@ -113,10 +133,17 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
 def run(settings: config.Settings) -> None:
     """Follow the chain and write the database, until stopped.
 
-    Starts again where it stopped. SIGTERM or Ctrl-C finishes the blocks in hand and exits with 0.
+    Without options: the main network from now on, by public endpoints, into an
+    embedded Postgres. Starts again where it stopped. SIGTERM or Ctrl-C finishes
+    the blocks in hand and exits with 0.
 
-    Exit codes: 0 done or stopped, 2 wrong usage or configuration, 3 wrong chain, 4 another instance
-    writes and --standby was not given, 5 a block cannot be decoded.
+    Every option may also stand in the environment or in a TOML file (--config):
+    flags count before variables, and these before the file. What it does not
+    know stops the start.
+
+    Exit codes: 0 done or stopped, 2 wrong usage or configuration, 3 wrong
+    chain, 4 another instance writes and --standby was not given, 5 a block
+    cannot be decoded.
     """
     anyio.run(daemon.serve, settings)
 
@@ -159,7 +186,12 @@ def migrate(
         bool, typer.Option("--allow-downgrade", help="Go back to an older revision; what newer ones keep is lost.")
     ] = False,
 ) -> None:
-    """Bring the database's tables, views and functions up to this version's. `run` does it by itself."""
+    """Bring the database's tables, views and functions up to this version's. `run` does it by itself.
+
+    Needed where `run` has a role that may only write rows (docs/OPERATING.md,
+    Roles), to look first (--plan), and to go back to an older version (--to,
+    --allow-downgrade).
+    """
     if plan:
         for line in anyio.run(inspection.migration_planned, settings, to):
             out.print(line, markup=False, soft_wrap=True)
@@ -175,7 +207,7 @@ def rewind(
     block: Annotated[int, typer.Argument(help="Last block to keep.", min=0)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Forget every block above BLOCK; `run` then indexes them again."""
+    """Forget every block above BLOCK; `run` then indexes them again. Stop `run` first."""
     if not yes:
         typer.confirm(f"Delete everything above block {block} from the database?", abort=True)
     outcome = anyio.run(inspection.rewind, settings, block)
@@ -197,8 +229,9 @@ def verify(
 ) -> None:
     """Compare the tables with the chain, independently of how they were filled; exit code 1 if they differ.
 
-    The root of every tracked map is rebuilt from the stored rows and held against a read proof; then the
-    runtime's own API is asked for stakes, hyperparameters and prices, where the node has it.
+    The root of every tracked map is rebuilt from the stored rows and held
+    against a read proof; then the runtime's own API is asked for stakes,
+    hyperparameters and prices, where the node has it.
     """
     report, repaired = anyio.run(partial(inspection.verified, settings, block=block, sample=sample, mend=repair))
     if json:
@@ -221,7 +254,7 @@ def schema(
         SchemaFormat.MARKDOWN
     ),
 ) -> None:
-    """Print the documentation of every table, view, function and index; needs no database."""
+    """Print the documentation of every table, view, function and index; needs no database and no node."""
     from indexer import schema_diagram, schema_doc
 
     written = {
@@ -238,7 +271,11 @@ def psql(
     settings: config.Settings,
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql, after --.")] = None,
 ) -> None:
-    """Open psql on the configured database; the embedded one is started for the time if need be."""
+    """Open psql on the configured database; the embedded one is started for the time if need be.
+
+    Arguments of psql stand behind --, as in: indexer psql -- -c 'SELECT * FROM
+    status'
+    """
     raise typer.Exit(anyio.run(inspection.psql, settings, arguments or []))
 
 
@@ -254,7 +291,10 @@ def devchain(
     replay: Annotated[Path | None, typer.Option(help="Serve a recorded tape (.jsonl.gz) instead.")] = None,
     metadata: Annotated[Path | None, typer.Option(help="Folder of the tape's metadata, specN.vM.scale.")] = None,
 ) -> None:
-    """Serve a simulated Bittensor chain over a node's JSON-RPC, for trying things without a network."""
+    """Serve a simulated Bittensor chain over a node's JSON-RPC, for trying things without a network.
+
+    Follow it from another terminal: indexer run --network local --start genesis
+    """
     from indexer import playground
 
     logs.set_up()

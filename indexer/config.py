@@ -1,78 +1,41 @@
 """Settings: command line over environment (``INDEXER_*``) over an optional TOML file over defaults.
 
-Owns every option's name, default, unit and reason, and the known networks; it hands what is secret in
-them to ``redaction``. It opens no connection. Whatever it does not know stops the start with one line: a misspelt
-option that is silently ignored is found months later.
+Owns every option's name, default, unit and reason; it hands what is secret in them to ``redaction``. It opens no
+connection. Whatever it does not know stops the start with one line, which ``options`` words: a misspelt option that
+is silently ignored is found months later.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from indexer.errors import ConfigError
 from indexer.model import ITEM_NAME
+from indexer.networks import NETWORKS
+from indexer.options import ENV_PREFIX, Conflict, Given, did_you_mean, read_file, takes, variables
 from indexer.redaction import redact, remember
 
-ENV_PREFIX = "INDEXER_"
+HIGHEST_BLOCK = 2**32 - 1
+"""Block numbers of this chain have 32 bits."""
+DAY_S = 86_400
 
-# Kubernetes gives every pod such variables for a Service called "indexer"; they are not options.
-_SERVICE_LINK = re.compile(r"INDEXER_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
-
-
-_URLS = frozenset({"network", "archive", "database_url"})
-"""Options whose value may hold a secret, whatever is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A public network: endpoints in order of preference, and the hash of its block 0 where it is known."""
-
-    endpoints: tuple[str, ...]
-    archive: tuple[str, ...] = ()
-    genesis_hash: bytes | None = None
-
-
-_FINNEY_GENESIS = bytes.fromhex("2f0555cc76fc2840a25a6ea3b9637146806f1f44b090c175ffde2a7e5ab36c03")
-_FINNEY_ARCHIVE = ("wss://archive.chain.opentensor.ai:443", "wss://archive.sub.latent.to:443")
-
-NETWORKS: Mapping[str, Network] = {
-    "finney": Network(
-        (
-            "wss://entrypoint-finney.opentensor.ai:443",
-            "wss://lite.chain.opentensor.ai:443",
-            "wss://lite.sub.latent.to:443",
-        ),
-        _FINNEY_ARCHIVE,
-        _FINNEY_GENESIS,
-    ),
-    "archive": Network(_FINNEY_ARCHIVE, _FINNEY_ARCHIVE, _FINNEY_GENESIS),
-    "test": Network(
-        ("wss://test.finney.opentensor.ai:443",),
-        (),
-        bytes.fromhex("8f9cf856bf558a14440e75569c9e58594757048d7b3a84b5d25f6bd978263105"),
-    ),
-    "local": Network(("ws://127.0.0.1:9944",)),
-}
-"""Endpoints and genesis hashes as the public SDK 11.3.0 lists them."""
+_PORT = re.compile(r"[^:]*(:\d{0,5})?")
+"""The end of a host in a URL, behind a ``]`` of an IPv6 address."""
 
 
 def default_data_dir() -> Path:
@@ -100,6 +63,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
+    _given: Given = PrivateAttr(default_factory=lambda: Given({}, {}, {}, None))
+
     config: Path | None = Field(None, description="TOML file with any of these options; none by default.")
     data_dir: Path = Field(
         default_factory=default_data_dir,
@@ -121,7 +86,9 @@ class Settings(BaseSettings):
         description="First block of a new database: a height, `latest` or `genesis`. `latest` by default, as only "
         "archive nodes keep old state. Ignored once there is data.",
     )
-    stop: int | None = Field(None, ge=0, description="Last block: commit it, then exit 0. Unset: follow for ever.")
+    stop: int | None = Field(
+        None, ge=0, le=HIGHEST_BLOCK, description="Last block: commit it, then exit 0. Unset: follow for ever."
+    )
     follow: Literal["finalized", "best"] = Field(
         "finalized",
         description="Which head to follow. `best` is about two blocks earlier, and rewinds when the chain does.",
@@ -140,7 +107,7 @@ class Settings(BaseSettings):
     item: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Storage items to index beside the datasets, as `Pallet.Item`, comma separated or repeated: every "
-        "change of each, see Any storage item.",
+        "change of each, see docs/DATASETS.md.",
     )
     workers: int = Field(
         4, ge=1, le=256, description="Blocks captured at once. The node is the limit long before the processor is."
@@ -154,6 +121,7 @@ class Settings(BaseSettings):
     scan_every_blocks: int = Field(
         300,
         ge=1,
+        le=HIGHEST_BLOCK,
         description="Blocks between two full reads of the state where no endpoint serves read proofs; "
         "blocks between are incomplete.",
     )
@@ -163,27 +131,35 @@ class Settings(BaseSettings):
     retain: int | None = Field(
         None,
         ge=1,
+        le=HIGHEST_BLOCK,
         description="Blocks to keep: what happened before the last so many is forgotten, and what still holds is kept. "
         "Unset: everything.",
     )
     rpc_timeout_s: float = Field(
-        30.0, gt=0, description="Seconds one request to a node may take before the next endpoint is tried."
+        30.0, gt=0, le=DAY_S, description="Seconds one request to a node may take before the next endpoint is tried."
     )
     commit_timeout_s: float = Field(
-        60.0, gt=0, description="Seconds one transaction may take before the database counts as hung."
+        60.0, gt=0, le=DAY_S, description="Seconds one transaction may take before the database counts as hung."
     )
     stop_timeout_s: float = Field(
-        20.0, gt=0, description="Seconds to finish blocks in hand after SIGTERM; under Kubernetes' 30 s grace period."
+        20.0,
+        gt=0,
+        le=DAY_S,
+        description="Seconds to finish blocks in hand after SIGTERM; under Kubernetes' 30 s grace period.",
     )
     metrics_address: str | None = Field(
         "127.0.0.1:9477", description="host:port of /metrics, /healthz and /readyz; `off` for none. Local by default."
     )
     ready_lag_s: float = Field(
-        180.0, gt=0, description="Seconds behind the chain above which /readyz answers 503; about 15 blocks."
+        180.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds behind the chain above which /readyz answers 503; about 15 blocks.",
     )
     verify_every_blocks: int = Field(
         7200,
         ge=0,
+        le=HIGHEST_BLOCK,
         description="Compare all tables with the chain each time so many blocks were committed, as `verify` does; "
         "about a day by default. 0: never.",
     )
@@ -206,7 +182,7 @@ class Settings(BaseSettings):
         path = config_path(init_settings.init_kwargs)
         if path is None:
             return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, read_file(path, settings_cls.model_fields))
 
     @field_validator("network", "datasets", "item", mode="before")
     @classmethod
@@ -223,9 +199,17 @@ class Settings(BaseSettings):
             raise ValueError("names no network")
         for name in names:
             if name not in NETWORKS:
-                _websocket_url(name, did_you_mean(name, NETWORKS) or f" (known: {', '.join(NETWORKS)})")
+                hint = did_you_mean(name, NETWORKS) or f" (known: {', '.join(NETWORKS)})"
+                _websocket_url(name, f"neither a known network nor a ws:// or wss:// URL{hint}")
         if len({NETWORKS[name].genesis_hash for name in names if name in NETWORKS} - {None}) > 1:
             raise ValueError(f"{', '.join(names)} are different chains; fail-over needs endpoints of one")
+        return names
+
+    @field_validator("datasets")
+    @classmethod
+    def _some_dataset(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names == ():
+            raise ValueError("names no dataset; leave it out for the usual ones")
         return names
 
     @field_validator("item")
@@ -239,7 +223,7 @@ class Settings(BaseSettings):
     @field_validator("archive")
     @classmethod
     def _archive_url(cls, url: str | None) -> str | None:
-        return url if url is None else _websocket_url(url)
+        return url if url is None else _websocket_url(url, "not a ws:// or wss:// URL")
 
     @field_validator("database_url")
     @classmethod
@@ -248,6 +232,9 @@ class Settings(BaseSettings):
             raise ValueError("is not of the form postgresql://user:password@host:port/database")
         if url is not None and redact(url).endswith("://***"):
             raise ValueError("cannot be read: write a /, ?, # or @ of the password as %2F, %3F, %23 or %40")
+        hosts = urlsplit(url or "").netloc.rpartition("@")[2].split(",")
+        if not all(_PORT.fullmatch(host.rpartition("]")[2]) for host in hosts):
+            raise ValueError("has a port that is no number")
         return url
 
     @field_validator("start", mode="before")
@@ -256,8 +243,8 @@ class Settings(BaseSettings):
         if value in ("latest", "genesis"):
             return value
         if isinstance(value, str) and value.isdecimal():
-            return int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            value = int(value)
+        if isinstance(value, int) and 0 <= value <= HIGHEST_BLOCK:
             return value
         raise ValueError("is neither a block number nor 'latest' nor 'genesis'")
 
@@ -271,14 +258,36 @@ class Settings(BaseSettings):
             raise ValueError("is neither host:port nor 'off'")
         return value
 
+    @field_validator("*", mode="before")  # the last before-validator is the first to run
+    @classmethod
+    def _plain(cls, value: object, info: ValidationInfo) -> object:
+        """What is wrong with a value of any option; it is handed on without blanks at its ends."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError(f"is not {takes(cls.model_fields[info.field_name or ''])}")
+        if isinstance(value, list | tuple):
+            return type(value)(cls._plain(one, info) for one in value)
+        if not isinstance(value, str):
+            return value
+        value = value.strip()
+        if not value:
+            raise ValueError("is empty; leave it out for the default")
+        if not value.isprintable():
+            raise ValueError("holds a line break, or another character that cannot be printed")
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            raise ValueError("stands in quotes that are part of the value here; leave them out")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.window < self.workers:
-            raise ValueError(f"window ({self.window}) is less than workers ({self.workers})")
-        first = 0 if self.start == "genesis" else self.start
-        if self.stop is not None and isinstance(first, int) and self.stop < first:
-            raise ValueError(f"stop ({self.stop}) lies before start ({first})")
+            raise Conflict("window", "is less than", "workers")
+        if self.stop is not None and isinstance(self.start, int) and self.stop < self.start:
+            raise Conflict("stop", "lies before", "start")
         return self
+
+    def place(self, name: str) -> str:
+        """Where a person has to change option ``name``: flag, variable, or file and key."""
+        return self._given.place(name)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -313,80 +322,49 @@ def load(flags: Mapping[str, object] | None = None) -> Settings:
 
     :raises ConfigError: an unknown name or a value that does not fit, in one line that names its place.
     """
-    given = {name: value for name, value in (flags or {}).items() if value is not None and value != ()}
-    _reject_unknown_variables()
-    path = config_path(given)
-    in_file = _read_toml(path) if path else {}
+    values: dict[str, Any] = {name: value for name, value in (flags or {}).items() if value not in (None, ())}
+    fields = Settings.model_fields
+    in_environment = variables(fields)
+    path = config_path(values)
+    given = Given(values, in_environment, read_file(path, fields) if path else {}, path)
     try:
-        values: dict[str, Any] = given
         settings = Settings(**values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_one_line(e, given, in_file, path) for e in error.errors())) from None
+        told = {name: field.default for name, field in fields.items()} | _given_values(given)
+        raise ConfigError("; ".join(given.complaint(one, fields, told) for one in error.errors())) from None
+    settings._given = given
     urls = (*settings.network, settings.archive, settings.database_url)
     remember(*(url for url in urls if url is not None and "://" in url), os.environ.get("PGPASSWORD", ""))
     return settings
 
 
 def config_path(flags: Mapping[str, object]) -> Path | None:
-    """The TOML file that a flag or else the environment names."""
-    path = flags.get("config") or os.environ.get(f"{ENV_PREFIX}CONFIG")
-    return Path(str(path)) if path else None
+    """The TOML file that a flag or else the environment names.
+
+    :raises ConfigError: the flag is empty.
+    """
+    path = flags.get("config")
+    if path is None:
+        path = next((os.environ[name] for name in os.environ if name.upper() == f"{ENV_PREFIX}CONFIG"), "")
+        return Path(path) if path else None
+    if not str(path):
+        raise ConfigError("--config: is empty; leave it out for no file")
+    return Path(str(path))
 
 
-def did_you_mean(name: str, known: Mapping[str, object]) -> str:
-    """`` (did you mean X?)``, or nothing if no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _given_values(given: Given) -> dict[str, object]:
+    variables = {name: os.environ[variable] for name, variable in given.variables.items()}
+    return {**given.in_file, **variables, **given.flags}
 
 
-def _harmless(value: object) -> bool:
-    return all("://" not in part and redact(part) == part for part in re.split(r"[,\s]", str(value)))
-
-
-def _websocket_url(url: str, hint: str = "") -> str:
+def _websocket_url(url: str, wrong: str) -> str:
     try:
         parts = urlsplit(url)
         bad = parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0
     except ValueError:
         raise ValueError("is a URL that cannot be read") from None
     if bad:
-        raise ValueError(f"{redact(url)!r} is neither a known network nor a ws:// or wss:// URL{hint}")
+        raise ValueError(f"{redact(url)!r} is {wrong}")
     if parts.username is not None and not parts.password:
         raise ValueError("has a user without a password, which cannot be sent: wss://user:password@host")
     return url
-
-
-def _reject_unknown_variables() -> None:
-    known = {f"{ENV_PREFIX}{name.upper()}": None for name in Settings.model_fields}
-    for name in sorted(os.environ):
-        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known and not _SERVICE_LINK.fullmatch(name):
-            raise ConfigError(f"{name} is not a variable of the indexer{did_you_mean(name, known)}")
-
-
-def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration file {path}: {error}") from error
-    for name in values:
-        if name not in Settings.model_fields or name == "config":
-            hint = did_you_mean(name, Settings.model_fields)
-            raise ConfigError(f"{path}: {name} is not an option of the indexer{hint}")
-    return values
-
-
-def _one_line(error: Any, flags: Mapping[str, object], in_file: Mapping[str, object], path: Path | None) -> str:
-    """One of pydantic's errors as a person would say it, with the place to change. Shows no secret."""
-    problem = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return problem
-    name = str(error["loc"][0])
-    if name in flags:
-        place = f"--{name.replace('_', '-')}"
-    elif name in in_file and f"{ENV_PREFIX}{name.upper()}" not in os.environ:
-        place = f"{path}: {name}"
-    else:
-        place = f"{ENV_PREFIX}{name.upper()}"
-    value = error.get("input")
-    shown = f" {value!r}" if isinstance(value, str | int | float) and (name not in _URLS or _harmless(value)) else ""
-    return f"{place}{shown}: {problem}"

@@ -53,9 +53,13 @@ def chosen(settings: Settings) -> tuple[Dataset, ...]:
     """The datasets to keep. ``blocks`` is always among them: its hashes are what a reorg is found by."""
     for name in settings.datasets or ():
         if datasets.is_item(name):
-            raise ConfigError(f"{name!r} is no dataset: storage items are named with --item")
+            where = settings.place("datasets")
+            raise ConfigError(f"{where}: {name!r} is no dataset: storage items are named with --item")
     named = ["default"] if settings.datasets is None else ["blocks", *settings.datasets]
-    return datasets.load([*named, *settings.item])
+    try:
+        return datasets.load([*named, *settings.item])
+    except ConfigError as error:
+        raise ConfigError(f"{settings.place('datasets')}: {error}") from None
 
 
 async def serve(settings: Settings) -> None:

@@ -104,4 +104,7 @@ async def _watch_answers(store: Store, metrics: Metrics) -> None:
         if slow != (waiting_s > SLOW_S):
             slow = not slow
             metrics.condition("database", not slow, f"no answer for {SLOW_S:g} s")
-            log.warning("database_slow" if slow else "database_answers", waiting_s=round(waiting_s, 1))
+            if slow:
+                log.warning("database_slow", waiting_s=round(waiting_s, 1))
+            else:
+                log.info("database_answers", waiting_s=round(waiting_s, 1))

@@ -209,7 +209,7 @@ def _mapped(error: Exception, dsn: str) -> IndexerError:
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
         return ConfigError(
             f"the role may not do what is needed ({text}): run `indexer migrate` as the owner of the tables, "
-            "which also grants this role its rights; see Roles in the README"
+            "which also grants this role its rights; see Roles in docs/OPERATING.md"
         )
     if isinstance(cause, FOREIGN):
         root = meaning(cause)

@@ -225,7 +225,7 @@ class Run:
         if level - behind.first < CATCH_UP_TOGETHER or len(plans) > 2:
             await self._pipe(behind)
             return
-        log.info("catching_up", datasets=[d.name for d in behind.datasets], first=behind.first, level=level)
+        log.info("catching_up", datasets=[d.name for d in behind.datasets], first=behind.first, until=level)
         async with anyio.create_task_group() as group:
             leading = self._pipeline(lead)
             group.start_soon(self._guard, leading, name="leading pipeline")

@@ -62,7 +62,7 @@ def _views() -> Iterator[str]:
         rows = [(f"`{name}`", unit, meaning) for name, unit, meaning in view.columns]
         if view.name in ("subnets", "subnet_history"):
             rows.append(("…", "", "Every column of subnet_info and subnet_pools."))
-        yield f"### {view.name}\n\n{view.comment}\n\n" + _grid(("column", "unit", "meaning"), rows)
+        yield f"### {view.name}\n\n{view.comment}\n\n" + grid(("column", "unit", "meaning"), rows)
 
 
 def _dataset(name: str, tables: Sequence[TableFact]) -> str:
@@ -90,7 +90,7 @@ def _tables(tables: Sequence[TableFact], group: str) -> Iterator[str]:
             if len(column.items) > MANY_ITEMS:
                 items = f"{len(column.items)} items: see Hyperparameters"
             rows.append((f"`{column.name}`", column.type, column.unit, column.meaning, items))
-        yield f"{text}\n\n" + _grid(("column", "type", "unit", "meaning", "from"), rows)
+        yield f"{text}\n\n" + grid(("column", "type", "unit", "meaning", "from"), rows)
 
 
 def _index(index: IndexFact) -> str:
@@ -107,10 +107,10 @@ def _parameters(parameters: tuple[Parameter, ...]) -> str:
         (f"`{p.name}`", f"`{p.item}`", f"{p.comment} ({p.unit})" if p.unit else p.comment)
         for p in sorted(parameters, key=lambda p: p.name)
     ]
-    return _grid(("name", "storage item", "meaning (unit)"), rows)
+    return grid(("name", "storage item", "meaning (unit)"), rows)
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; a ``|`` in a cell does not end it."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)

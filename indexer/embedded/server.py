@@ -110,7 +110,7 @@ class Server:
                     await self.ensure()
                     break
                 except Fatal as error:
-                    log.error("postgres_start_failed", error=str(error))
+                    log.error("postgres_start_failed", reason=str(error))
                     await anyio.sleep(next(delays_s))
             log.info("postgres_restored", port=self.port)
 
@@ -202,7 +202,7 @@ class Server:
                 log.debug("postgres_started", port=port, pid=process.pid)
                 return
             await process.aclose()
-            log.debug("postgres_start_failed", attempt=attempt)
+            log.debug("postgres_start_retried", attempt=attempt)
             await anyio.sleep(0.5 if stale else POLL_S)
         raise Fatal(f"Postgres does not start; the end of {self.place.log}: {self.place.log_tail()}")
 

@@ -51,7 +51,7 @@ def the_one_line(ended: Ended) -> str:
         (["run", "--item", "System.Account,a.b.c"], "'a.b.c' is not of the form Pallet.Item"),
         (["run", "--item", "System.Acc'ount"], "is not of the form Pallet.Item"),
         (["run", "--start", "-4"], "--start '-4'"),
-        (["run", "--start", "9", "--stop", "3"], "stop .3. lies before start .9."),
+        (["run", "--start", "9", "--stop", "3"], "--stop 3 lies before --start 9"),
         (["run", "--database-url", "mysql://x"], "--database-url: is not of the form postgresql://"),
         (["run", "--database-url", "postgresql://x@127.0.0.1:9/x"], "cannot reach the database.*check --database-url"),
         (["status", "--data-dir", "/nonexistent"], "there is no database under /nonexistent"),

@@ -13,7 +13,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from test_readme_sql import QUERIES as README
+from test_readme_sql import QUERIES as DOCUMENTED
 from test_sdk_table import BESIDE, READS
 
 from bench.load import histories
@@ -109,7 +109,7 @@ async def test_no_query_of_the_bench_reads_a_history_from_end_to_end(connection:
 async def test_no_statement_of_the_documents_reads_a_history_from_end_to_end(connection: Any) -> None:
     large = await large_histories(connection)
     guilty = {}
-    for statement in (*READS.values(), *BESIDE, *README):
+    for statement in (*READS.values(), *BESIDE, *DOCUMENTED):
         asked = re.sub(r"\b92\d{5}\b", str(MIDDLE), statement).replace("5G…", ss58_encode(account_id(-1)))
         names = await read_whole(connection, large, asked)
         if names:

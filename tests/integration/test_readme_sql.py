@@ -1,4 +1,7 @@
-"""The README's queries run on a database as the migrations make it."""
+"""The documents' queries run on a database as the migrations make it: those of the README and of docs/.
+
+The cookbook and the SDK's reads have tests of their own, with answers.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,22 @@ import pytest
 
 from indexer import datasets
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-QUERIES = [
-    query.strip()
-    for block in re.findall(r"```sql\n(.*?)```", README, re.S)
-    for query in block.split(";")
-    if query.strip()
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCUMENTS = [
+    path
+    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+    if path.name not in ("COOKBOOK.md", "SDK.md")
 ]
+QUERIES = list(
+    dict.fromkeys(
+        query.strip()
+        for document in DOCUMENTS
+        for block in re.findall(r"```sql\n(.*?)```", document.read_text(encoding="utf-8"), re.S)
+        for query in block.split(";")
+        if query.strip()
+    )
+)
+"""Each once, in the order of the documents."""
 
 
 def test_the_three_as_of_functions_are_among_the_examples() -> None:

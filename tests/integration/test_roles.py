@@ -1,4 +1,4 @@
-"""The least rights as the README gives them: one role owns the tables, another writes rows, a third reads."""
+"""The least rights as docs/OPERATING.md gives them: one role owns the tables, another writes rows, a third reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from indexer.verify.snapshot import open_snapshot
 
 pytestmark = pytest.mark.anyio
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+OPERATING = (Path(__file__).resolve().parents[2] / "docs" / "OPERATING.md").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Roles:
 
 @pytest.fixture
 async def roles(postgres_url: str) -> AsyncIterator[Roles]:
-    """The README's statements, under names of this test's own."""
-    (script,) = re.findall(r"```pgsql\n(.*?)```", README, re.S)
+    """The document's statements, under names of this test's own."""
+    (script,) = re.findall(r"```pgsql\n(.*?)```", OPERATING, re.S)
     suffix = uuid.uuid4().hex
     for name in ("indexer_owner", "indexer_writer", "indexer_reader", "DATABASE indexer"):
         script = re.sub(rf"\b{name}\b", f"{name}_{suffix}", script)
