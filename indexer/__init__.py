@@ -44,6 +44,7 @@ The path of the data, readable from the listing of this folder:
 * ``retention`` old blocks forgotten, what they left in force kept
 * ``subtrie``   the trie of stored pairs, built from nothing (pure)
 * ``verify``    the tables against the chain, by root and proof; repair
+* ``census``    what the database says of itself, told to the metrics now and again
 * ``heal``      state the nodes have dropped, holes to fill in, blocks to prove
 * ``run``       one run: align, then pipelines until stopped or failed
 * ``stall``     finality that stands still, as log and readiness tell it

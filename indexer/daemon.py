@@ -15,6 +15,7 @@ import structlog
 
 from indexer import datasets, embedded, exposition, migrate
 from indexer.capture import NodeCache
+from indexer.census import census_for_ever
 from indexer.config import Settings
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, IndexerError, NodeError, StoreError, WriterFenced, backoff, root_cause
@@ -120,6 +121,8 @@ async def _supervise(
     cache = NodeCache(NODE_CACHE_BYTES)
     leader = Leader(metrics, stopping, standby=settings.standby)
     outage, stall = Outage(), Stall(metrics)
+    data_dir = settings.data_dir if settings.database_url is None else None
+    metrics.verify_every_blocks.set(settings.verify_every_blocks)
     failures = 0
     known_good = schema_checked = False
     while True:
@@ -137,6 +140,7 @@ async def _supervise(
                 async with anyio.create_task_group() as group:
                     group.start_soon(keep, store, metrics, name="writer")
                     group.start_soon(_watch_recovery, run, store, metrics, outage, name="recovery")
+                    group.start_soon(census_for_ever, url, wanted, metrics, data_dir, name="census")
                     if settings.verify_every_blocks:
                         every = settings.verify_every_blocks
                         group.start_soon(patrol, node, url, store, wanted, metrics, every, name="verify")

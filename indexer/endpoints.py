@@ -118,6 +118,9 @@ class Endpoint:
         self._fitted = 0
         self._cut_s = float("-inf")
         self._failed: tuple[float, str] = (0.0, "")
+        metrics.endpoint_lies.labels(endpoint=self.name)  # from 0 on: the first lie is an increase
+        for cause in Cause:
+            metrics.endpoint_left.labels(endpoint=self.name, cause=cause)
         self._show()
 
     # -- what is known of it

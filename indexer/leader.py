@@ -56,10 +56,12 @@ class Leader:
                 await store.end_session(holder.session)
             if self._standby and not waiting:
                 waiting = True
+                self._metrics.standby.set(1)
                 self._metrics.condition("writer", False, "standby: another instance writes")
                 log.info("standby", reason=str(locked_by(holder)))
             with anyio.move_on_after(POLL_S):
                 await self._stopping.wait()
+        self._metrics.standby.set(0)
         self._metrics.condition("writer", True)
         if waiting:
             log.info("took_over")

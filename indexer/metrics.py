@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Literal
@@ -37,6 +37,8 @@ _LATENCY_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _STEP_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 _CALLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 _BLOCKS = (1, 2, 3, 4, 5, 8, 16, 32, 64, 128)
+RESTART_CAUSES = ("NodeError", "ProofError", "Reorg", "StoreError", "WriterFenced")
+"""The errors after which a run begins anew, by class."""
 
 
 class Metrics:
@@ -58,7 +60,7 @@ class Metrics:
         self._committed: tuple[int, float] | None = None
         self._heads: dict[str, int] = {}
         self._head_told_s: dict[str, float] = {}
-        self._conditions: dict[str, str | None] = {"node": "not connected yet", "database": "not connected yet"}
+        self._conditions: dict[str, str | None] = {}
 
         self.registry = registry = CollectorRegistry()
         self.head_block = Gauge(
@@ -83,7 +85,13 @@ class Metrics:
         self.writer = Gauge(
             "indexer_writer", "1 while this process writes to the database, 0 while it does not.", registry=registry
         )
+        self.standby = Gauge(
+            "indexer_standby", "1 while this process waits for another one to stop writing.", registry=registry
+        )
         self.ready = Gauge("indexer_ready", "1 while /readyz answers that the data are current.", registry=registry)
+        self.not_ready = Gauge(
+            "indexer_not_ready", "1 for each reason that /readyz gives against it.", ["reason"], registry=registry
+        )
         self.committed_block = Gauge(
             "indexer_committed_block", "Height of the last committed block.", registry=registry
         )
@@ -198,6 +206,9 @@ class Metrics:
         self.verify_differences = Gauge(
             "indexer_verify_differences", "Differences that the last comparison found.", registry=registry
         )
+        self.verify_every_blocks = Gauge(
+            "indexer_verify_every_blocks", "Blocks between two comparisons; 0: none are made.", registry=registry
+        )
         self.verify_failures = Counter(
             "indexer_verify_failures_total", "Comparisons that could not be made.", registry=registry
         )
@@ -220,6 +231,12 @@ class Metrics:
         kinds: tuple[Literal["finalized", "best"], ...] = ("finalized", "best")
         for kind in kinds:
             self.head_age_seconds.labels(kind=kind).set_function(partial(self._head_age_s, kind))
+        for reason in ("node", "database"):
+            self.condition(reason, False, "not connected yet")
+        for reason in ("loop", "lag"):
+            self.not_ready.labels(reason=reason).set_function(partial(self._speaks_against, reason))
+        for cause in RESTART_CAUSES:  # a counter that is born with its first count shows no increase
+            self.restarts.labels(cause=cause)
         ProcessCollector(registry=registry)
 
     def head(self, kind: Literal["finalized", "best"], number: int) -> None:
@@ -242,6 +259,11 @@ class Metrics:
         self._told_s = self._monotonic_s()
         self._committed = (number, timestamp_s)
         self.committed_block.set(number)
+
+    def committed_by(self, datasets: Iterable[str], number: int) -> None:
+        """The last block that each of some datasets has."""
+        for dataset in datasets:
+            self.dataset_committed_block.labels(dataset=dataset).set(number)
 
     def resumed(self, number: int, timestamp_s: float) -> None:
         """What a run finds committed, after a start or a rewind: lag counts from that block, not from the start."""
@@ -285,6 +307,7 @@ class Metrics:
     def condition(self, name: str, ok: bool, reason: str = "") -> None:
         """State whether something needed for readiness holds. ``node`` and ``database`` begin as not ready."""
         self._conditions[name] = None if ok else reason or "not ready"
+        self.not_ready.labels(reason=name).set(not ok)
 
     def heartbeat(self) -> None:
         """The event loop turns."""
@@ -326,6 +349,17 @@ class Metrics:
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Whether the data can be relied on as current, and the answer of /readyz with every reason against."""
+        lag_s, reasons = self.lag_s(), self._reasons()
+        committed = self._committed[0] if self._committed else None
+        return not reasons, {
+            "ready": not reasons,
+            "reasons": reasons,
+            "committed_block": committed,
+            "lag_seconds": round(lag_s, 3),
+            "finality_lag_blocks": None if len(self._heads) < 2 else self._finality_lag_blocks(),
+        }
+
+    def _reasons(self) -> dict[str, str]:
         reasons = {name: reason for name, reason in list(self._conditions.items()) if reason is not None}
         alive, _ = self.health()
         if not alive:
@@ -335,11 +369,7 @@ class Metrics:
             reasons["lag"] = "no block is committed yet"
         elif lag_s > self.ready_lag_s:
             reasons["lag"] = f"{lag_s:.0f} s behind, the limit is {self.ready_lag_s:.0f} s"
-        committed = self._committed[0] if self._committed else None
-        return not reasons, {
-            "ready": not reasons,
-            "reasons": reasons,
-            "committed_block": committed,
-            "lag_seconds": round(lag_s, 3),
-            "finality_lag_blocks": None if len(self._heads) < 2 else self._finality_lag_blocks(),
-        }
+        return reasons
+
+    def _speaks_against(self, reason: str) -> float:
+        return float(reason in self._reasons())

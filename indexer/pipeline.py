@@ -358,6 +358,8 @@ class Pipeline:
         metrics.incomplete_blocks.inc(sum(not block.complete for block in ready))
         for table, count in written.items():
             metrics.rows.labels(table=table).inc(count)
+        if not self.heals:
+            metrics.committed_by(self.names, last.ref.number)
         if self._plan.leads:
             metrics.committed(last.ref.number, (last.timestamp_ms or 0) / 1000)
             for block in ready:

@@ -77,6 +77,10 @@ class Run:
         """Index until ``stopping`` or ``settings.stop``; else raises why it cannot go on."""
         await self._check_chain()
         cursors = await align(self._node, self._store, self._datasets, self._metrics)
+        self._metrics.dataset_committed_block.clear()
+        for dataset in self._datasets:
+            if dataset.name in cursors:
+                self._metrics.committed_by([dataset.name], cursors[dataset.name].block.number)
         tip = await self._store.tip()
         if tip is not None:
             self._metrics.resumed(*tip)

@@ -43,6 +43,7 @@ async def patrol(
             cause = root_cause(error)
             if not isinstance(cause, IndexerError):
                 raise
+            metrics.verify_failures.inc()
             log.warning("verify_failed", cause=type(cause).__name__, reason=str(cause))
         await anyio.sleep(POLL_S)
 

@@ -112,14 +112,14 @@ async def test_the_daemon_verifies_by_itself(database: str, devnode: DevNode, mo
     free = config.load({"metrics_address": "127.0.0.1:0"})
     assert free.verify_every_blocks == 7200
     ports: list[int] = []
-    serve = daemon.Metrics.serve
+    serve = daemon.exposition.serve
 
-    def noting(self: daemon.Metrics, address: str) -> Any:
-        endpoint = serve(self, address)
+    def noting(metrics: Any, address: str) -> Any:
+        endpoint = serve(metrics, address)
         ports.append(endpoint.port)
         return endpoint
 
-    monkeypatch.setattr(daemon.Metrics, "serve", noting)
+    monkeypatch.setattr(daemon.exposition, "serve", noting)
 
     async def metric(name: str) -> float:
         def read() -> str:

@@ -8,7 +8,8 @@ import re
 import pytest
 from prometheus_client import generate_latest
 
-from indexer.metrics import Metrics
+from indexer import errors
+from indexer.metrics import RESTART_CAUSES, Metrics
 
 NAMES = {
     "indexer_head_block",
@@ -16,13 +17,16 @@ NAMES = {
     "indexer_head_age_seconds",
     "indexer_progress_age_seconds",
     "indexer_writer",
+    "indexer_standby",
     "indexer_ready",
+    "indexer_not_ready",
     "indexer_dataset_committed_block",
     "indexer_dataset_missing_blocks",
     "indexer_dataset_incomplete_blocks",
     "indexer_database_bytes",
     "indexer_disk_free_bytes",
     "indexer_verify_failures_total",
+    "indexer_verify_every_blocks",
     "indexer_first_block",
     "indexer_committed_block",
     "indexer_lag_blocks",
@@ -195,3 +199,25 @@ def test_readiness_names_every_reason_against_it(metrics: Metrics, clock: Clock)
         "loop": "the event loop hangs",
         "lag": "181 s behind, the limit is 180 s",
     }
+
+
+def test_each_reason_against_readiness_is_a_series_that_goes_back_to_0(metrics: Metrics, clock: Clock) -> None:
+    def against() -> set[str]:
+        (family,) = (one for one in metrics.registry.collect() if one.name == "indexer_not_ready")
+        return {sample.labels["reason"] for sample in family.samples if sample.value}
+
+    assert against() == {"node", "database", "lag"}
+    metrics.condition("node", True)
+    metrics.committed(7, clock.s)
+    assert against() == {"database"}
+    metrics.condition("database", True)
+    clock.s += 31
+    assert against() == {"loop"}
+    assert value(metrics, "indexer_not_ready", reason="node") == 0
+
+
+def test_what_a_run_may_fail_of_is_counted_from_0(metrics: Metrics) -> None:
+    assert value(metrics, "indexer_restarts_total", cause="StoreError") == 0
+    roots = (errors.Retryable, errors.Reorg)
+    declared = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, roots)}
+    assert {*RESTART_CAUSES, "Retryable"} == declared
