@@ -91,4 +91,5 @@ async def _hash_on_node(node: Node, number: int, metrics: Metrics) -> bytes:
         if not waiting:
             waiting = True
             log.warning("node_lags", endpoint=node.endpoint, block=number, consequence="waiting for it")
+            metrics.condition("node", False, f"{node.endpoint} lags: it has no block {number} yet")
         await anyio.sleep(next(delays))
