@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
 from types import TracebackType
 
 import anyio
@@ -48,7 +47,7 @@ class Supervisor:
         is_ours = watchdog_pid in ("", str(os.getpid()))
         self._watchdog_s = int(watchdog_us) / 1e6 if watchdog_us.isdecimal() and is_ours else 0.0
         self._status = ""
-        self._ready = self._stopping = False
+        self._ready = self._stopping = self._stopping_told = False
 
     @property
     def is_there(self) -> bool:
@@ -63,35 +62,43 @@ class Supervisor:
         progressed_s = float("-inf")
         while True:
             if metrics.is_started and not self._ready:
-                self._ready = True
-                self._tell("READY=1")
-            if metrics.progressed_at_s > progressed_s:
-                progressed_s = metrics.progressed_at_s
-                if self._watchdog_s:
-                    self._tell("WATCHDOG=1")
+                self._ready = self._tell("READY=1")
+            latest_s = metrics.progressed_at_s
+            if latest_s > progressed_s:
+                told = not self._watchdog_s or self._tell("WATCHDOG=1")
                 if not self._ready:
-                    self._tell(f"EXTEND_TIMEOUT_USEC={metrics.no_progress_after_s * 1e6:.0f}")
-            if not self._stopping:
+                    told &= self._tell(f"EXTEND_TIMEOUT_USEC={metrics.no_progress_after_s * 1e6:.0f}")
+                progressed_s = latest_s if told else progressed_s
+            if self._stopping:
+                self._tell_of_the_end()
+            else:
                 self.status(_state(metrics))
             await anyio.sleep(pause_s)
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows from now on, one line."""
         line = foreign(text)[:STATUS_CHARACTERS]
-        if line != self._status:
+        if line != self._status and self._tell(f"STATUS={line}"):
             self._status = line
-            self._tell(f"STATUS={line}")
 
     def stopping(self, why: str) -> None:
         """The process is on its way out."""
         self._stopping = True
-        self._tell("STOPPING=1")
+        self._tell_of_the_end()
         self.status(why)
 
-    def _tell(self, message: str) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # gone, or full: what matters is said again
-                self._socket.sendto(message.encode(), self._address)
+    def _tell_of_the_end(self) -> None:
+        self._stopping_told = self._stopping_told or self._tell("STOPPING=1")
+
+    def _tell(self, message: str) -> bool:
+        """Whether the message went out. A few fill the queue of a manager that is busy: they are said again."""
+        if self._socket is None:
+            return False
+        try:
+            self._socket.sendto(message.encode(), self._address)
+        except OSError:
+            return False
+        return True
 
     def __enter__(self) -> Supervisor:
         return self
@@ -99,11 +106,7 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        outcome = "ended" if error is None else f"error: {root_cause(error)}"
-        if self._stopping:
-            self.status(outcome)
-        else:
-            self.stopping(outcome)
+        self.stopping("ended" if error is None else f"error: {root_cause(error)}")
         if self._socket is not None:
             self._socket.close()
 

@@ -87,6 +87,23 @@ async def test_ready_comes_once_and_puts_an_end_to_extending_the_start(listening
         assert not [line for line in first + second if line == "WATCHDOG=1"], "nobody asked for it"
 
 
+async def test_what_matters_is_said_again_to_a_manager_that_is_busy(listening: socket.socket) -> None:
+    """The kernel keeps some ten messages that nobody reads."""
+    metrics = Metrics()
+    with Supervisor() as supervisor:
+        for at in range(1000):
+            supervisor.status(f"state {at}")
+        metrics.started()
+        async with anyio.create_task_group() as group:
+            group.start_soon(supervisor.keep_told, metrics)
+            await anyio.sleep(0.05)
+            supervisor.stopping("asked to")
+            assert not {"READY=1", "STOPPING=1"} & set(heard(listening))
+            await anyio.sleep(1.2)
+            assert {"READY=1", "STOPPING=1"} <= set(heard(listening))
+            group.cancel_scope.cancel()
+
+
 async def test_another_process_watchdog_is_not_fed(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "200000")
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + 1))
