@@ -14,7 +14,7 @@ from proxy import Proxy
 from running import committed, index, wait_for
 from watched import LENGTH, Watched, watched
 
-from indexer import config, pipeline
+from indexer import config, migrate, pipeline, session
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
@@ -96,8 +96,13 @@ async def test_while_the_database_is_down(database: str, chain: Chain, devnode: 
         await stop(line)
 
 
-async def test_while_it_comes_up_and_the_database_is_silent(database: str, chain: Chain, devnode: DevNode) -> None:
-    """Connections are accepted and nothing is answered: without an end put to it, time-outs alone take longer."""
+async def test_while_it_comes_up_and_the_database_is_silent(
+    database: str, chain: Chain, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections are accepted and nothing is answered: whoever waited for the time-outs would come too late."""
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(migrate, "CONNECT_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(migrate, "CHECK_TIMEOUT_S", 60.0)
     grow(chain, BEGUN)
     await index(database, devnode.url, stop=3)
     async with Proxy(database) as proxy:
