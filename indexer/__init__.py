@@ -10,8 +10,10 @@ The path of the data, readable from the listing of this folder:
 * ``networks``  the public networks
 * ``options``   an option as a person meets it: its names, what it takes, what is wrong with a value
 * ``config``    settings: environment, TOML, command line
-* ``metrics``   every metric's name; what health and readiness are
+* ``liveness``  heartbeat and progress: what counts as getting on, and when a restart would help
+* ``metrics``   every metric's name; what readiness is
 * ``exposition`` /metrics, /healthz and /readyz on their own thread
+* ``supervisor`` what systemd is told: ready, state, progress, stopping
 * ``schema``    table declarations: core tables, keyed tables with history
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)

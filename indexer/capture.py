@@ -73,8 +73,9 @@ class NodeCache:
     Two generations: what was not used since the last turn is dropped with the older one.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes // 2
+    def __init__(self, limit_bytes: int, progressed: Callable[[], None] = lambda: None) -> None:
+        """``progressed`` is called whenever nodes come in."""
+        self._limit_bytes, self._progressed = limit_bytes // 2, progressed
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
         self._young_bytes = 0
@@ -90,6 +91,7 @@ class NodeCache:
 
     def update(self, nodes: Mapping[bytes, bytes]) -> None:
         """Keep nodes whose hash was computed from their bytes."""
+        self._progressed()
         for key, raw in nodes.items():
             if key not in self._young:
                 self._put(key, raw)

@@ -142,10 +142,16 @@ class Settings(BaseSettings):
         60.0, gt=0, le=DAY_S, description="Seconds one transaction may take before the database counts as hung."
     )
     stop_timeout_s: float = Field(
-        20.0,
+        6.0,
         gt=0,
         le=DAY_S,
-        description="Seconds to finish blocks in hand after SIGTERM; under Kubernetes' 30 s grace period.",
+        description="Seconds to finish blocks in hand after SIGTERM; closing connections takes 3 s at most.",
+    )
+    progress_timeout_s: float = Field(
+        600.0,
+        gt=0,
+        le=DAY_S,
+        description="Seconds without any progress after which /healthz answers 503; far above the time-outs.",
     )
     metrics_address: str | None = Field(
         "127.0.0.1:9477", description="host:port of /metrics, /healthz and /readyz; `off` for none. Local by default."

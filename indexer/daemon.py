@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from indexer import datasets, embedded, exposition, migrate
 from indexer.capture import NodeCache
@@ -29,6 +30,7 @@ from indexer.run import Run
 from indexer.session import lost_copies_told_once
 from indexer.stall import Stall
 from indexer.store import Store, open_store
+from indexer.supervisor import Supervisor
 from indexer.verify import patrol
 
 log = structlog.get_logger()
@@ -76,17 +78,22 @@ async def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     wanted = chosen(settings)
-    metrics = Metrics(follow=settings.follow, ready_lag_s=settings.ready_lag_s)
+    metrics = Metrics(
+        follow=settings.follow, ready_lag_s=settings.ready_lag_s, no_progress_after_s=settings.progress_timeout_s
+    )
     stopping = anyio.Event()
     async with AsyncExitStack() as stack:
+        supervisor = stack.enter_context(Supervisor())
         stack.enter_context(lost_copies_told_once())
         if settings.metrics_address is not None:
             endpoint = stack.enter_context(exposition.serve(metrics, settings.metrics_address))
             log.info("metrics", address=settings.metrics_address, port=endpoint.port)
         group = await stack.enter_async_context(anyio.create_task_group())
-        group.start_soon(_watch_signals, stopping, name="signals")
+        group.start_soon(_watch_signals, stopping, supervisor, name="signals")
         group.start_soon(metrics.beat, name="heartbeat")
-        url = await stack.enter_async_context(database(settings))
+        group.start_soon(supervisor.keep_told, metrics, name="supervisor")
+        with metrics.granted(group):
+            url = await stack.enter_async_context(database(settings))
         log.info(
             "start", datasets=[d.name for d in wanted], database=redact(url), network=settings.redacted()["network"]
         )
@@ -99,57 +106,85 @@ async def _serve(settings: Settings) -> None:
                 metrics=metrics,
             )
         )
-        await _supervise(settings, wanted, url, node, metrics, stopping)
+        await _supervise(settings, wanted, url, node, metrics, stopping, is_awaited=not supervisor.is_there)
         group.cancel_scope.cancel()
 
 
-async def _watch_signals(stopping: anyio.Event) -> None:
+async def _watch_signals(stopping: anyio.Event, supervisor: Supervisor) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             if stopping.is_set():
                 log.warning("stop_at_once", signal=number.name)
                 raise Fatal(f"stopped at once by a second {number.name}")
             log.info("stopping", signal=number.name, consequence="finishing the blocks in hand")
+            supervisor.stopping("finishing the blocks in hand")
             stopping.set()
 
 
 async def _supervise(
-    settings: Settings, wanted: Sequence[Dataset], url: str, node: Node, metrics: Metrics, stopping: anyio.Event
+    settings: Settings,
+    wanted: Sequence[Dataset],
+    url: str,
+    node: Node,
+    metrics: Metrics,
+    stopping: anyio.Event,
+    *,
+    is_awaited: bool,
 ) -> None:
-    """Run after run until one ends as wished; the pause between them grows until a run commits something."""
+    """Run after run until one ends as wished; the pause between them grows until a run commits something.
+
+    ``is_awaited``: a person waits for an answer, where nothing has ever worked; a service manager does not.
+    """
     delays = backoff()
-    cache = NodeCache(NODE_CACHE_BYTES)
-    leader = Leader(metrics, stopping, standby=settings.standby)
+    cache = NodeCache(NODE_CACHE_BYTES, metrics.progressed)
+    leader = Leader(metrics, standby=settings.standby)
     outage, stall = Outage(), Stall(metrics)
     data_dir = settings.data_dir if settings.database_url is None else None
     metrics.verify_every_blocks.set(settings.verify_every_blocks)
     failures = 0
     known_good = schema_checked = False
-    while True:
-        run: Run | None = None
-        try:
-            if not schema_checked:  # not after each reorg: SQLAlchemy keeps a little memory of each look
+    run: Run | None = None
+
+    async def once(tries: TaskGroup) -> None:
+        """One run, from the look at the schema to the end."""
+        nonlocal run, known_good, schema_checked
+        if not schema_checked:  # not after each reorg: SQLAlchemy keeps a little memory of each look
+            with metrics.granted(tries):
                 await migrate.upgrade(url)
-                schema_checked = True
-            async with open_store(url, commit_timeout_s=settings.commit_timeout_s) as store:
-                if not outage.lasts:
-                    metrics.condition("database", True)
-                await leader.take(store)
-                run = Run(settings, wanted, node, store, cache, metrics, stall, stopping)
-                known_good = known_good or bool(await store.cursors())
-                async with anyio.create_task_group() as group:
-                    group.start_soon(keep, store, metrics, name="writer")
-                    group.start_soon(_watch_recovery, run, store, metrics, outage, name="recovery")
-                    group.start_soon(census_for_ever, url, wanted, metrics, data_dir, name="census")
-                    if settings.verify_every_blocks:
-                        every = settings.verify_every_blocks
-                        group.start_soon(patrol, node, url, store, wanted, metrics, every, name="verify")
-                    if settings.retain is not None:
-                        group.start_soon(forget_for_ever, store, wanted, settings.retain, metrics, name="retention")
-                    await run.execute()
-                    group.cancel_scope.cancel()
-                outage.over()
-                return
+            schema_checked = True
+        async with open_store(url, commit_timeout_s=settings.commit_timeout_s, progressed=metrics.progressed) as store:
+            if not outage.lasts:
+                metrics.condition("database", True)
+            await leader.take(store)
+            run = Run(settings, wanted, node, store, cache, metrics, stall, stopping)
+            known_good = known_good or bool(await store.cursors())
+            async with anyio.create_task_group() as group:
+                group.start_soon(keep, store, metrics, name="writer")
+                group.start_soon(_watch_recovery, run, store, metrics, outage, name="recovery")
+                group.start_soon(census_for_ever, url, wanted, metrics, data_dir, name="census")
+                if settings.verify_every_blocks:
+                    every = settings.verify_every_blocks
+                    group.start_soon(patrol, node, url, store, wanted, metrics, every, name="verify")
+                if settings.retain is not None:
+                    group.start_soon(forget_for_ever, store, wanted, settings.retain, metrics, name="retention")
+                await run.execute()
+                group.cancel_scope.cancel()
+            outage.over()
+
+    async def end_when_asked(tries: TaskGroup) -> None:
+        """A run that indexes ends by itself when asked; what comes before waits for others, and holds no block."""
+        await stopping.wait()
+        if run is None or not run.aligned:
+            tries.cancel_scope.cancel()
+
+    while True:
+        run = None
+        try:
+            async with anyio.create_task_group() as tries:
+                tries.start_soon(end_when_asked, tries, name="stop")
+                await once(tries)
+                tries.cancel_scope.cancel()
+            return
         except (IndexerError, BaseExceptionGroup) as error:
             cause = root_cause(error)
             if not isinstance(cause, IndexerError):
@@ -162,14 +197,14 @@ async def _supervise(
             schema_checked = False
         known_good = known_good or (run is not None and run.connected)
         failures += 1
-        if not known_good and failures >= FIRST_CONTACT_TRIES:
-            # Nothing has ever worked with these settings: a person is waiting for an answer.
+        if is_awaited and not known_good and failures >= FIRST_CONTACT_TRIES:
             raise _hopeless(cause)
         if run is not None and run.progressed:
             delays = backoff()
         if isinstance(cause, NodeError | StoreError):
             metrics.condition("node" if isinstance(cause, NodeError) else "database", False, str(cause))
         metrics.restarts.labels(cause=type(cause).__name__).inc()
+        metrics.progressed()  # it is waited out: restarting the process would cure neither node nor database
         delay_s = next(delays)
         outage.failed(cause, delay_s)
         with anyio.move_on_after(delay_s):

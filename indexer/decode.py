@@ -18,6 +18,8 @@ from indexer.errors import DecodeError
 from indexer.model import Block, BlockRows, Captured, Change, EventRecord, HashedValue, ItemRef, Row, RuntimeMet
 from indexer.scale import Runtime, StorageItem
 
+CHANGES_PER_STRETCH = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -36,9 +38,11 @@ def decode(
     runtime: Runtime,
     item_of: Mapping[bytes, ItemRef],
     last_type: Callable[[ItemRef], StorageItem | None],
+    progressed: Callable[[], None] = lambda: None,
 ) -> Decoded:
     """Decode a block. ``last_type`` gives the type of an item that ``runtime`` does not list.
 
+    ``progressed`` is called for each stretch of many changes; what it raises ends the work.
     Raises ``DecodeError`` naming block, pallet, item and key.
     """
     number = captured.header.ref.number
@@ -46,7 +50,9 @@ def decode(
     changes: dict[ItemRef, list[Change]] = {}
     types: dict[ItemRef, StorageItem | None] = {}
     untyped: set[ItemRef] = set()
-    for key, raw in captured.changes:
+    for at, (key, raw) in enumerate(captured.changes, 1):
+        if at % CHANGES_PER_STRETCH == 0:
+            progressed()
         item = item_of[key[:32]]
         if item not in types:
             types[item] = runtime.item(item) or last_type(item)
@@ -133,6 +139,21 @@ def rows_of(dataset: Dataset, block: Block, changes: Mapping[ItemRef, Sequence[C
         raise
 
 
+def stopped_by(error: DecodeError, datasets: Sequence[Dataset]) -> tuple[str, ...]:
+    """Those of ``datasets`` that cannot go on without what was not decoded; all of them for what every one needs."""
+    if error.datasets:
+        return error.datasets
+    names = tuple(dataset.name for dataset in datasets)
+    if error.item == str(EVENTS) and "blocks" in names:
+        return ("blocks",)
+    concerned = (
+        dataset.name
+        for dataset in datasets
+        if error.item in map(str, (*dataset.items, *dataset.reads, *dataset.parent_reads))
+    )
+    return tuple(concerned) or names
+
+
 def doubt(captured: Captured, decoded: Decoded) -> str | None:
     """What speaks against a block, for people."""
     if decoded.untyped:
@@ -150,11 +171,19 @@ def block_rows(
     *,
     finalized: bool,
     head: int | None,
+    progressed: Callable[[], None] = lambda: None,
 ) -> BlockRows:
-    """All that a block gives to ``datasets``, ready to be written. Raises ``DecodeError`` as ``rows_of`` does."""
+    """All that a block gives to ``datasets``, ready to be written; ``progressed`` is called after each of them.
+
+    Raises ``DecodeError`` as ``rows_of`` does.
+    """
     for one in datasets:
         if is_item(one.name) and not decoded.untyped.isdisjoint(one.items):
             raise _untyped(captured.header.ref.number, one)
+    rows: list[Row] = []
+    for one in datasets:
+        rows += rows_of(one, decoded.block, decoded.changes, runtime)
+        progressed()
     now_ms = decoded.block.reads.get(TIMESTAMP)
     met = RuntimeMet(captured.code_hash, runtime.spec_version, runtime.raw) if captured.runtime_changed else None
     return BlockRows(
@@ -164,7 +193,7 @@ def block_rows(
         finalized=finalized,
         complete=not decoded.untyped and (captured.proven or captured.bootstrap),
         bootstrap=captured.bootstrap,
-        rows=tuple(row for one in datasets for row in rows_of(one, decoded.block, decoded.changes, runtime)),
+        rows=tuple(rows),
         runtime=met,
         doubt=doubt(captured, decoded),
         doubts={one.name: NO_BODY for one in datasets if one.bodies and captured.extrinsics is None},

@@ -51,8 +51,9 @@ async def serves_proofs(node: Node, block_hash: bytes) -> bool:
 class Fallback:
     """What one run remembers of keys to read. Workers share it: values are absolute, so their order is no matter."""
 
-    def __init__(self, node: Node, tracked: Tracked) -> None:
-        self._node, self._tracked = node, tracked
+    def __init__(self, node: Node, tracked: Tracked, progressed: Callable[[], None] = lambda: None) -> None:
+        """``progressed`` is called for each page of keys or values."""
+        self._node, self._tracked, self._progressed = node, tracked, progressed
         self._small: dict[bytes, list[bytes]] = {}
         self._listed_at: int | None = None
         self._listing = anyio.Lock()
@@ -162,6 +163,7 @@ class Fallback:
         """The keys below a prefix; of a map with more than ``enough`` only the first, but more than that."""
         found = page = await self._node.keys(prefix, KEYS_PER_CALL, None, block_hash)
         while len(page) == KEYS_PER_CALL and (enough is None or len(found) <= enough):
+            self._progressed()
             page = await self._node.keys(prefix, KEYS_PER_CALL, page[-1], block_hash)
             found = found + page
         return found
@@ -181,6 +183,7 @@ class Fallback:
         async def ask(part: list[bytes]) -> None:
             async with limit:
                 values.update(await self._node.storage(part, block_hash))
+                self._progressed()
 
         async with anyio.create_task_group() as group:
             for start in range(0, len(keys), KEYS_PER_CALL):

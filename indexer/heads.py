@@ -90,10 +90,14 @@ class Heads:
         if is_final:
             _remember(self._finalized_hashes, block.number, block.hash)
 
-    async def watch(self) -> None:
-        """Look at each hint, and at the latest every ``POLL_S``. Ends only by an error or its owner."""
+    async def watch(self, looked: Callable[[], None] = lambda: None) -> None:
+        """Look at each hint, and at the latest every ``POLL_S``; ``looked`` is called after each look.
+
+        Ends only by an error or its owner.
+        """
         while True:
             await self.look()
+            looked()
             with anyio.move_on_after(POLL_S):
                 await self._hint.wait()
             self._hint = anyio.Event()

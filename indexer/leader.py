@@ -34,8 +34,8 @@ SLOW_S = 10.0
 class Leader:
     """This process' claim to be the writer; lives as long as the process, over many sessions."""
 
-    def __init__(self, metrics: Metrics, stopping: anyio.Event, *, standby: bool) -> None:
-        self._metrics, self._stopping, self._standby = metrics, stopping, standby
+    def __init__(self, metrics: Metrics, *, standby: bool) -> None:
+        self._metrics, self._standby = metrics, standby
         self._own: deque[tuple[int, datetime | None]] = deque(maxlen=SESSIONS_KEPT)
 
     async def take(self, store: Store) -> None:
@@ -48,8 +48,8 @@ class Leader:
             if holder.session in self._own:
                 log.info("own_session_ended", reason="the server had not noticed that its connection was lost")
                 await store.end_session(holder.session)
-            elif not self._standby or self._stopping.is_set():
-                if anyio.current_time() >= grace_until_s or self._stopping.is_set():
+            elif not self._standby:
+                if anyio.current_time() >= grace_until_s:
                     raise locked_by(holder)
             elif await self._silent(store, watch, holder):
                 log.warning("silent_writer_ended", writer=holder.name, silent_s=SILENT_S)
@@ -58,9 +58,10 @@ class Leader:
                 waiting = True
                 self._metrics.standby.set(1)
                 self._metrics.condition("writer", False, "standby: another instance writes")
+                self._metrics.started()
                 log.info("standby", reason=str(locked_by(holder)))
-            with anyio.move_on_after(POLL_S):
-                await self._stopping.wait()
+            self._metrics.progressed()
+            await anyio.sleep(POLL_S)
         self._metrics.standby.set(0)
         self._metrics.condition("writer", True)
         if waiting:
@@ -90,12 +91,16 @@ async def keep(store: Store, metrics: Metrics) -> None:
 
     Raises ``StoreError`` or ``WriterFenced``.
     """
-    async with anyio.create_task_group() as group:
-        group.start_soon(_watch_answers, store, metrics, name="database watch")
-        while True:
-            await anyio.sleep(PING_S)
-            if not store.busy:
-                await store.ping()
+    metrics.writer.set(1)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_watch_answers, store, metrics, name="database watch")
+            while True:
+                await anyio.sleep(PING_S)
+                if not store.busy:
+                    await store.ping()
+    finally:
+        metrics.writer.set(0)
 
 
 async def _watch_answers(store: Store, metrics: Metrics) -> None:

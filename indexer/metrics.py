@@ -1,8 +1,8 @@
-"""Every metric's name and meaning, and what health and readiness are.
+"""Every metric's name and meaning, and what readiness is.
 
 The numbers cannot lie: lag and ages are computed when somebody asks, from the time of the last committed block
-and of the last progress; so a hung event loop shows as growing lag. This module knows nothing of the daemon,
-which calls its setters, nor of HTTP (``exposition``).
+and of the last progress (``liveness``); so a hung event loop shows as growing lag. This module knows nothing of the
+daemon, which calls its setters, nor of HTTP (``exposition``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
-import anyio
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -25,10 +24,7 @@ from prometheus_client import (
 )
 
 from indexer import __version__
-
-BEAT_S = 1.0
-STALLED_AFTER_S = 30.0
-"""Age of the last heartbeat at which the event loop counts as hung: far above any step that holds the loop."""
+from indexer.liveness import LOOP_HANGS, NO_PROGRESS_AFTER_S, STALLED_AFTER_S, Liveness
 
 # Each counter's creation time would be a further series that nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -41,7 +37,7 @@ RESTART_CAUSES = ("NodeError", "ProofError", "Reorg", "StoreError", "WriterFence
 """The errors after which a run begins anew, by class."""
 
 
-class Metrics:
+class Metrics(Liveness):
     """One process' metrics and health. The fields are prometheus_client's own objects, safe in any thread."""
 
     def __init__(
@@ -50,13 +46,17 @@ class Metrics:
         follow: Literal["finalized", "best"] = "finalized",
         ready_lag_s: float = 180.0,
         stalled_after_s: float = STALLED_AFTER_S,
+        no_progress_after_s: float = NO_PROGRESS_AFTER_S,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.follow, self.ready_lag_s, self.stalled_after_s = follow, ready_lag_s, stalled_after_s
+        super().__init__(
+            stalled_after_s=stalled_after_s, no_progress_after_s=no_progress_after_s, monotonic_s=monotonic_s
+        )
+        self.follow, self.ready_lag_s = follow, ready_lag_s
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._started_s = now_s()
-        self._beaten_s = self._told_s = self._progressed_s = monotonic_s()
+        self._told_s = monotonic_s()
         self._committed: tuple[int, float] | None = None
         self._heads: dict[str, int] = {}
         self._head_told_s: dict[str, float] = {}
@@ -246,14 +246,6 @@ class Metrics:
         self._heads[kind] = number
         self.head_block.labels(kind=kind).set(number)
 
-    def progressed(self) -> None:
-        """Something that was to be done is done, or was looked at and found done."""
-        self._progressed_s = self._monotonic_s()
-
-    def progress_age_s(self) -> float:
-        """Seconds since ``progressed``, as of now."""
-        return self._monotonic_s() - self._progressed_s
-
     def committed(self, number: int, timestamp_s: float) -> None:
         """The last committed block and its own time (Unix seconds)."""
         self._told_s = self._monotonic_s()
@@ -309,16 +301,6 @@ class Metrics:
         self._conditions[name] = None if ok else reason or "not ready"
         self.not_ready.labels(reason=name).set(not ok)
 
-    def heartbeat(self) -> None:
-        """The event loop turns."""
-        self._beaten_s = self._monotonic_s()
-
-    async def beat(self) -> None:
-        """Call ``heartbeat`` every second, for ever: a task of the daemon's group."""
-        while True:
-            self.heartbeat()
-            await anyio.sleep(BEAT_S)
-
     def lag_s(self) -> float:
         """Seconds since the last committed block's time, as of now.
 
@@ -341,12 +323,6 @@ class Metrics:
             return float("nan")
         return max(0, self._heads["best"] - self._heads["finalized"])
 
-    def health(self) -> tuple[bool, dict[str, object]]:
-        """Whether the event loop turned lately, and the answer of /healthz."""
-        age_s = self._monotonic_s() - self._beaten_s
-        alive = age_s < self.stalled_after_s
-        return alive, {"alive": alive, "heartbeat_age_seconds": round(age_s, 3)}
-
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Whether the data can be relied on as current, and the answer of /readyz with every reason against."""
         lag_s, reasons = self.lag_s(), self._reasons()
@@ -361,9 +337,8 @@ class Metrics:
 
     def _reasons(self) -> dict[str, str]:
         reasons = {name: reason for name, reason in list(self._conditions.items()) if reason is not None}
-        alive, _ = self.health()
-        if not alive:
-            reasons["loop"] = "the event loop hangs"
+        if self.loop_hangs():
+            reasons["loop"] = LOOP_HANGS
         lag_s = self.lag_s()
         if self._committed is None:
             reasons["lag"] = "no block is committed yet"

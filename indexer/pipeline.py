@@ -13,15 +13,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import EVENTS, PREDICTED_KEYS_MAX, NodeCache, capture, track
-from indexer.decode import block_rows, decode
+from indexer.capture import PREDICTED_KEYS_MAX, NodeCache, capture, track
+from indexer.decode import block_rows, decode, stopped_by
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
 from indexer.finality import Finality
@@ -62,7 +64,7 @@ class Pipeline:
         self._node, self._store, self._runtimes = node, store, runtimes
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
         self._tracked = track(plan.datasets)
-        self._fallback = None if plan.scan_every_blocks is None else Fallback(node, self._tracked)
+        self._fallback = Fallback(node, self._tracked, metrics.progressed) if plan.scan_every_blocks else None
         self._scans = Scans(every, self._whole, self._rescan) if (every := plan.scan_every_blocks) else None
         self._headers: dict[bytes, Header] = {}
         self._predicted: tuple[bytes, ...] = ()
@@ -77,6 +79,11 @@ class Pipeline:
     def tip(self) -> BlockRef | None:
         """The last block this run committed, or found committed."""
         return self._tip
+
+    @property
+    def is_level(self) -> bool:
+        """Whether all up to the followed head is committed."""
+        return (self._plan.first - 1 if self._tip is None else self._tip.number) >= self._heads.target
 
     @property
     def heals(self) -> bool:
@@ -213,43 +220,33 @@ class Pipeline:
                     raise
                 return await self._in_turn(captured, better)
         except DecodeError as error:
-            error.block, error.datasets = number, self._stopped_by(error)
+            error.block, error.datasets = number, stopped_by(error, self._plan.datasets)
             raise
 
     async def _in_turn(self, captured: Captured, runtime: Runtime) -> BlockRows:
-        if captured.bootstrap:
-            return await anyio.to_thread.run_sync(self._typed_rows, captured, runtime)
-        return self._typed_rows(captured, runtime)
+        if not captured.bootstrap:
+            return self._typed_rows(captured, runtime)
 
-    def _stopped_by(self, error: DecodeError) -> tuple[str, ...]:
-        """Datasets that cannot go on without what was not decoded; all of them for what every one needs."""
-        if error.datasets:
-            return error.datasets
-        names = [dataset.name for dataset in self._plan.datasets]
-        if error.item == str(EVENTS) and "blocks" in names:
-            return ("blocks",)
-        concerned = [
-            dataset.name
-            for dataset in self._plan.datasets
-            if error.item in map(str, (*dataset.items, *dataset.reads, *dataset.parent_reads))
-        ]
-        return tuple(concerned or names)
+        def progressed() -> None:
+            self._metrics.progressed()
+            anyio.from_thread.check_cancelled()  # nobody else ends a thread, and the process waits for it
 
-    def _typed_rows(self, captured: Captured, runtime: Runtime) -> BlockRows:
+        return await anyio.to_thread.run_sync(self._typed_rows, captured, runtime, progressed)
+
+    def _typed_rows(
+        self, captured: Captured, runtime: Runtime, progressed: Callable[[], None] = lambda: None
+    ) -> BlockRows:
         ref = captured.header.ref
         with self._metrics.step("decode"):
-            decoded = decode(
-                captured,
-                runtime,
-                self._tracked.item_of,
-                lambda item: self._runtimes.last_type(item, ref.number),
-            )
+            last_type = partial(self._runtimes.last_type, number=ref.number)
+            decoded = decode(captured, runtime, self._tracked.item_of, last_type, progressed)
         for item in decoded.untyped - self._warned:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
         with self._metrics.step("rows"):
             final, head = self._finality.of(ref), self._heads.target
-            return block_rows(captured, decoded, runtime, self._plan.datasets, finalized=final, head=head)
+            datasets = self._plan.datasets
+            return block_rows(captured, decoded, runtime, datasets, finalized=final, head=head, progressed=progressed)
 
     async def _header_at(self, number: int) -> Header:
         """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for."""
@@ -354,6 +351,7 @@ class Pipeline:
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
         metrics, last = self._metrics, ready[-1]
+        metrics.progressed()
         metrics.blocks.inc(len(ready))
         metrics.incomplete_blocks.inc(sum(not block.complete for block in ready))
         for table, count in written.items():

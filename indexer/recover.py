@@ -33,13 +33,13 @@ async def align(node: Node, store: Store, datasets: Sequence[Dataset], metrics: 
     if not cursors:
         return {}
     tip = max((cursor.block for cursor in cursors.values()), key=lambda block: block.number)
-    if await _hash_on_node(node, tip.number) == tip.hash:
+    if await _hash_on_node(node, tip.number, metrics) == tip.hash:
         return cursors
     floor = max(
         cursor.start_block - 1 if cursor.finalized_block is None else cursor.finalized_block
         for cursor in cursors.values()
     )
-    ancestor = await _ancestor(node, store, tip, floor)
+    ancestor = await _ancestor(node, store, tip, floor, metrics)
     depth = tip.number - ancestor.number
     log.warning("rewind", to=str(ancestor), from_block=str(tip), depth=depth)
     known = {dataset.name for dataset in datasets}
@@ -52,23 +52,23 @@ async def align(node: Node, store: Store, datasets: Sequence[Dataset], metrics: 
     return await store.cursors()
 
 
-async def _ancestor(node: Node, store: Store, tip: BlockRef, floor: int) -> BlockRef:
+async def _ancestor(node: Node, store: Store, tip: BlockRef, floor: int, metrics: Metrics) -> BlockRef:
     """The highest indexed block that the node has too: back in doubling steps, then by bisection."""
     apart, step = tip.number, 1
     while True:
         shared = max(apart - step, floor)
         ours = await store.block_hash(shared)
-        if ours is None or (shared == floor and await _hash_on_node(node, shared) != ours):
+        if ours is None or (shared == floor and await _hash_on_node(node, shared, metrics) != ours):
             raise DeepReorg(
                 f"the node's chain parts from this database at or below block {shared}, which is final: the node "
                 "follows another chain, or this database was filled from one; check --network"
             )
-        if await _hash_on_node(node, shared) == ours:
+        if await _hash_on_node(node, shared, metrics) == ours:
             break
         apart, step = shared, step * 2
     while apart - shared > 1:
         middle = (apart + shared) // 2
-        if await _hash_on_node(node, middle) == await store.block_hash(middle):
+        if await _hash_on_node(node, middle, metrics) == await store.block_hash(middle):
             shared = middle
         else:
             apart = middle
@@ -77,12 +77,13 @@ async def _ancestor(node: Node, store: Store, tip: BlockRef, floor: int) -> Bloc
     return BlockRef(shared, ancestor)
 
 
-async def _hash_on_node(node: Node, number: int) -> bytes:
-    """The node's hash at a height, waiting for a node that is not there yet."""
+async def _hash_on_node(node: Node, number: int, metrics: Metrics) -> bytes:
+    """The node's hash at a height, waiting for a node that is not there yet: to restart would not bring it on."""
     delays = backoff(0.5, 10.0)
     waiting = False
     while True:
         block_hash = await node.block_hash(number)
+        metrics.progressed()
         if block_hash is not None:
             if waiting:
                 log.info("node_caught_up", endpoint=node.endpoint, block=number)
@@ -90,4 +91,5 @@ async def _hash_on_node(node: Node, number: int) -> bytes:
         if not waiting:
             waiting = True
             log.warning("node_lags", endpoint=node.endpoint, block=number, consequence="waiting for it")
+            metrics.condition("node", False, f"{node.endpoint} lags: it has no block {number} yet")
         await anyio.sleep(next(delays))

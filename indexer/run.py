@@ -96,9 +96,10 @@ class Run:
         for dataset in self._datasets:  # each run tries anew: this may be a version that can decode it
             self._metrics.decodable(dataset.name)
         self._metrics.condition("node", True)
+        self._metrics.started()
         self.aligned = True
         async with anyio.create_task_group() as group:
-            group.start_soon(self._heads.watch, name="heads")
+            group.start_soon(self._heads.watch, self._looked, name="heads")
             group.start_soon(self._heads.listen, name="subscription")
             group.start_soon(self._report, name="progress")
             group.start_soon(self._stop_when_asked, name="stop")
@@ -336,6 +337,12 @@ class Run:
         await anyio.sleep(self._settings.stop_timeout_s)
         self._store.give_up()  # a commit is shielded from cancellation, and a hung one would take its time
         raise NodeError(f"blocks in hand did not finish within {self._settings.stop_timeout_s:g} s")
+
+    def _looked(self) -> None:
+        """The heads were looked at. With all up to them committed, that was all there is to do."""
+        following = [pipeline for pipeline in self._active if not pipeline.heals]
+        if following and all(pipeline.is_level for pipeline in following):
+            self._metrics.progressed()
 
     async def _report(self) -> None:
         """A line on progress every few seconds while it catches up, rarely at the head."""

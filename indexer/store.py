@@ -9,7 +9,7 @@ that an old one still has a session but no longer the lock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -49,8 +49,8 @@ class Store:
     Reading needs no more; whoever writes has to be the writer (``lock_writer``).
     """
 
-    def __init__(self, session: Session, commit_timeout_s: float) -> None:
-        self._session = session
+    def __init__(self, session: Session, commit_timeout_s: float, progressed: Callable[[], None]) -> None:
+        self._session, self._progressed = session, progressed
         self._commit_timeout_s = commit_timeout_s
         self._token: int | None = None
         self._known_accounts: set[bytes] = set()
@@ -309,6 +309,7 @@ class Store:
             await coverage.stop_dataset(connection, dataset, number, printable(reason))
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
+        self._progressed()  # a table is written
         new = sorted(accounts - self._known_accounts)
         for start in range(0, len(new), ROWS_PER_STATEMENT):
             part = new[start : start + ROWS_PER_STATEMENT]
@@ -337,6 +338,7 @@ class Store:
                     continue
                 for table in dataset.tables:
                     await rewind_table(connection, table, to.number)
+                    self._progressed()
                 await coverage.rewind_cursor(connection, dataset.name, to)
             await connection.execute("DELETE FROM runtimes WHERE first_block > $1", to.number)
 
@@ -388,8 +390,9 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    dsn: str, *, application: str = "bittensor-indexer", commit_timeout_s: float = COMMIT_TIMEOUT_S
-) -> AsyncIterator[Store]:
-    """A store on the database at ``dsn``; its connection is closed at the end, whatever its state."""
+    dsn: str, *, application: str = "bittensor-indexer", commit_timeout_s: float = COMMIT_TIMEOUT_S,
+    progressed: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Store]:  # fmt: skip
+    """A store on the database at ``dsn``; its connection is closed at the end. ``progressed``: a table is written."""
     async with open_session(dsn, application=application) as session:
-        yield Store(session, commit_timeout_s)
+        yield Store(session, commit_timeout_s, progressed)

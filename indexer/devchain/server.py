@@ -28,11 +28,16 @@ MAX_REQUEST_BYTES = MAX_RESPONSE_BYTES = 15 * 1024 * 1024
 _MAX_QUEUED = 8192
 
 Tamper = Callable[[str, rpc.Params, Any], Awaitable[Any]]
-"""(method, parameters, result) -> result to send; may wait, or raise ``RpcError`` or ``DropConnection``."""
+"""(method, parameters, result) -> result to send; may wait, which holds up the requests behind it on that connection,
+or raise ``RpcError``, ``DropConnection`` or ``NoAnswer``."""
 
 
 class DropConnection(Exception):
     """Raised by a ``Tamper`` to cut the connection instead of answering."""
+
+
+class NoAnswer(Exception):
+    """Raised by a ``Tamper`` to leave a request without an answer, while others are answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -140,6 +145,8 @@ class DevNode:
                 result = await self.tamper(method, params, result)
         except RpcError as error:
             return _error(request.get("id"), error) if "id" in request else None
+        except NoAnswer:
+            return None
         if "id" not in request:
             return None
         answer = _result(request["id"], result)

@@ -347,3 +347,18 @@ def test_psql_is_the_installed_one_or_else_the_wheels(monkeypatch: pytest.Monkey
     (tmp_path / "psql").write_text("#!/bin/sh\n")
     (tmp_path / "psql").chmod(0o755)
     assert embedded.psql_binary() == tmp_path / "psql"
+
+
+def test_a_folder_of_our_own_is_made_without_changing_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service's system call filter refuses to, even where nothing would change."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refused)
+    monkeypatch.setattr(places, "_initdb", lambda *_: None)
+    ours = places.Place(tmp_path, tmp_path, os.geteuid(), os.getegid(), "any")
+    places.initialise(ours)
+    assert ours.cluster.is_dir()

@@ -129,7 +129,7 @@ async def test_a_standby_of_that_role_can_end_a_hung_writers_session(roles: Role
         await hung.lock_writer()
         await standby.end_session(await hung.session_id())
         with anyio.fail_after(5):
-            await Leader(Metrics(), anyio.Event(), standby=True).take(standby)
+            await Leader(Metrics(), standby=True).take(standby)
 
 
 async def test_who_only_reads_sees_the_status_and_can_verify(roles: Roles, chain: Chain) -> None:
