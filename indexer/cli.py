@@ -84,7 +84,7 @@ PANELS = {
     "What is indexed": ("start", "stop", "follow", "datasets", "item", "retain"),
     "How it runs": ("standby", "verify_every_blocks", "rpc_timeout_s", "commit_timeout_s", "stop_timeout_s"),
     "Speed and memory": ("workers", "window", "batch", "scan_every_blocks"),
-    "Log and metrics": ("log_format", "log_level", "metrics_address", "ready_lag_s"),
+    "Log and metrics": ("log_format", "log_level", "metrics_address", "ready_lag_s", "progress_timeout_s"),
 }
 """The settings as `--help` groups them."""
 ORDER = ("demo", "check", "run", "status", "verify", "psql", "migrate", "rewind", "schema", "devchain")
