@@ -98,7 +98,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
             given = {name: options.pop(name) for name in fields}
             given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
             settings = config.load(given)
-            logs.set_up(settings.log_format, settings.log_level)
+            logs.set_up(settings.log_format, settings.log_level, bars=True)
             command(*args, settings=settings, **options)
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
