@@ -61,6 +61,8 @@ The path of the data, readable from the listing of this folder:
 * ``board``     what is under way: bars on a terminal, log lines elsewhere
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
+* ``status``    how a database stands, in figures and in words
+* ``status_view`` the same as a terminal shows it
 * ``inspection`` what a person asks from beside it: status, check, rewind, psql
 * ``playground`` the simulated chain as commands start it
 * ``cli``       the commands

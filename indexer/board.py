@@ -30,6 +30,8 @@ DRAWN_AFTER_S = 0.7
 FRAMES_PER_SECOND = 4
 WIDE = 110
 """Columns from which on figures are written out."""
+NARROW = 72
+"""Columns below which there is no room for a bar beside its figures."""
 
 
 class Work:
@@ -79,12 +81,12 @@ class Work:
             total=None if now.fraction is None else 1.0, completed=now.fraction or 0.0,
             pulse=now.fraction is None, animation_time=time.monotonic(),
         )  # fmt: skip
-        table.add_row(
+        cells = (
             escape(self.label), bar, "" if now.fraction is None else f"{100 * now.fraction:.0f} %",
-            _counts(now, self.unit, wide=wide),
-            "" if now.rate is None else per_second(now.rate, self.unit if wide else "").replace(" /", "/"),
-            "" if now.eta_s is None else f"about {duration(now.eta_s)}" + (" left" if wide else ""),
+            _counts(now, self.unit, wide=wide), "" if now.rate is None else per_second(now.rate),
+            f"about {duration(now.eta_s)}" + (" left" if wide else "") if now.eta_s else "",
         )  # fmt: skip
+        table.add_row(*(cell for cell in cells if cell is not bar or len(table.columns) == len(cells)))
         return None
 
 
@@ -134,9 +136,10 @@ class _Board:
             self._live = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table.grid(padding=(0, 2), expand=True)
+        table = Table.grid(padding=(0, 2), expand=options.max_width < WIDE)
         table.add_column(no_wrap=True)
-        table.add_column(ratio=1, min_width=4)
+        if options.max_width >= NARROW:
+            table.add_column(ratio=1, min_width=4, max_width=40)
         for _ in ("percent", "counts", "rate"):
             table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True)

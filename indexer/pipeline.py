@@ -179,7 +179,7 @@ class Pipeline:
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
             grandparent = await self._header(parent.parent_hash)
-        unit = "trie nodes" if self._fallback is None else "keys and values"
+        unit = "nodes" if self._fallback is None else "entries"
         with whole_state(number, unit, is_shown=bootstrap) as progress, metrics.step("capture"):
             if self._fallback is not None:
                 captured = await self._fallback.capture(

@@ -111,6 +111,6 @@ def duration(seconds: float) -> str:
     return f"{value:.0f} {name}" if is_exact else f"{value:.1f} {name}"
 
 
-def per_second(rate: float, unit: str) -> str:
-    """A rate as a person says it: 1.7 blocks/s, 12,300 keys/s."""
-    return f"{rate:,.1f} {unit}/s" if rate < 100 else f"{rate:,.0f} {unit}/s"
+def per_second(rate: float, unit: str = "") -> str:
+    """A rate with the digits that mean something: 0.035/s, 1.7/s, 12,346/s."""
+    return (f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{float(f'{rate:.2g}')}") + f"{unit}/s"

@@ -134,7 +134,8 @@ def whole_state(number: int, unit: str, *, is_shown: bool) -> Iterator[Progress]
     if not is_shown:
         yield lambda _done, _left: None
         return
-    with board.shown("bootstrap_progress", f"state of block {number:,}", unit, block=number, unit=unit) as work:
+    label, every_s = f"state {number:,}", board.LINE_EVERY_S
+    with board.shown("bootstrap_progress", label, unit, every_s, block=number, unit=unit) as work:
         looked_s, rest = 0.0, None
 
         def tell(done: int, left: Callable[[], float] | None) -> None:

@@ -133,12 +133,24 @@ def test_who_falls_behind_is_promised_nothing(meter: Meter, clock: Clock) -> Non
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0 s"), (45.4, "45 s"), (90, "2 min"), (3600, "60 min"), (5400, "1.5 h"), (7210, "2 h"), (40_000, "11 h")]
-    + [(130_000, "1.5 days"), (1_000_000, "12 days")],
+    [
+        (0, "0 s"),
+        (45.4, "45 s"),
+        (90, "2 min"),
+        (3600, "60 min"),
+        (5400, "1.5 h"),
+        (7210, "2 h"),
+        (40_000, "11 h"),
+        (130_000, "1.5 days"),
+        (1_000_000, "12 days"),
+    ],
 )
 def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
-def test_a_rate_is_said_with_as_many_digits_as_mean_something() -> None:
-    assert (per_second(1.74, "blocks"), per_second(12_345.6, "keys")) == ("1.7 blocks/s", "12,346 keys/s")
+@pytest.mark.parametrize(
+    ("rate", "said"), [(0, "0/s"), (0.0347, "0.035/s"), (1.74, "1.7/s"), (99.6, "100/s"), (12_345.6, "12,346/s")]
+)
+def test_a_rate_is_said_with_as_many_digits_as_mean_something(rate: float, said: str) -> None:
+    assert per_second(rate) == said
