@@ -158,9 +158,12 @@ def open_on(console: Console | None) -> None:
 
 
 @contextmanager
-def shown(event: str, label: str, unit: str, every_s: float = LINE_EVERY_S, /, **fields: object) -> Iterator[Work]:
-    """Work that is shown for as long as the context: as a bar, or by log lines named ``event`` every ``every_s``."""
-    work = Work(event, label, unit, every_s, fields)
+def shown(event: str, label: str, unit: str, every_s: float | None = None, /, **fields: object) -> Iterator[Work]:
+    """Work that is shown for as long as the context: as a bar, or by log lines named ``event`` every ``every_s``.
+
+    None: every ``LINE_EVERY_S``.
+    """
+    work = Work(event, label, unit, LINE_EVERY_S if every_s is None else every_s, fields)
     _board.add(work)
     try:
         yield work

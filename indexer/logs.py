@@ -77,7 +77,10 @@ class _Above(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        self._terminal.print(Text.from_ansi(self.format(record)), soft_wrap=True)
+        try:
+            self._terminal.print(Text.from_ansi(self.format(record)), soft_wrap=True)
+        except (OSError, ValueError):  # the terminal is gone: nobody reads it, but the work goes on
+            self.handleError(record)
 
 
 def _hide(_logger: object, _method: str, line: Any) -> str:

@@ -77,7 +77,7 @@ class Pursuit:
         names = [dataset.name for dataset in plan.datasets]
         if self._pipeline.heals:
             doing = "proving" if plan.proves else "filling_hole"
-            label = f"{doing.replace('_hole', ' in')} {self._first:,}-{self._goal():,}"
+            label = f"{doing.replace('_hole', ' in')} {self._first:,}-{(plan.stop or self._first) - 1:,}"
             return board.shown("progress", label, "blocks", LINE_EVERY_S, doing=doing, datasets=names)
         beside = {} if plan.leads else {"datasets": names}
         return board.shown("progress", "", "blocks", LINE_EVERY_S, doing="catching_up", **beside)
@@ -134,8 +134,7 @@ def whole_state(number: int, unit: str, *, is_shown: bool) -> Iterator[Progress]
     if not is_shown:
         yield lambda _done, _left: None
         return
-    label, every_s = f"state {number:,}", board.LINE_EVERY_S
-    with board.shown("bootstrap_progress", label, unit, every_s, block=number, unit=unit) as work:
+    with board.shown("bootstrap_progress", f"state {number:,}", unit, block=number, unit=unit) as work:
         looked_s, rest = 0.0, None
 
         def tell(done: int, left: Callable[[], float] | None) -> None:

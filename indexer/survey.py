@@ -68,11 +68,13 @@ class Survey:
         return sum(map(self.below, paths))
 
 
-def survey(root: bytes, prefixes: Collection[bytes], nodes: Nodes, *, pick: Pick = random.choice) -> Steps:
+def survey(root: bytes, prefixes: Collection[bytes], nodes: Nodes, *, pick: Pick | None = None) -> Steps:
     """Estimate the reads that the whole state under ``prefixes`` (32 bytes each) costs.
 
-    Yields the nodes that ``nodes`` lacks, and must be sent them by hash; else raises ``MissingNode``.
+    Yields the nodes that ``nodes`` lacks, and must be sent them by hash; else raises ``MissingNode``. ``pick``
+    chooses among slots; by default at random, but the same for the same state.
     """
+    pick = random.Random(root).choice if pick is None else pick
     start = None if root == EMPTY_ROOT else root
     probes = [_Probe(nibbles(prefix), b"", start) for prefix in prefixes for _ in range(PROBES)]
     sent: Mapping[bytes, bytes] = {}

@@ -12,8 +12,9 @@ import pytest
 from running import committed, index
 from structlog.testing import capture_logs
 from terminal import ended, on_a_terminal
+from verifying import connected
 
-from indexer import board, pursuit, run
+from indexer import board, config, inspection, migrate, migration_plan, pursuit, run
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 
@@ -127,3 +128,34 @@ async def test_where_nobody_watches_log_lines_have_the_same_figures(
     assert any(line["rate"] for line in blocks)
     assert lines[-1]["event"] == "done"
     assert lines[-1]["block"] == 12
+
+
+async def test_a_verification_that_is_waited_for_tells_how_many_rows_it_has_compared(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "LINE_EVERY_S", 0.0)
+    async with slow_node(4, 0.0) as node:
+        await index(database, node.url, stop=4, datasets=("blocks", "balances", "stake"), verify_every_blocks=0)
+        async with connected(database) as connection:
+            await connection.execute("ANALYZE")
+        settings = config.load({"database_url": database, "network": (node.url,)})
+        with capture_logs() as lines:
+            report, _ = await inspection.verified(settings, block=4, sample=None, mend=False)
+    told = [line for line in lines if line["event"] == "verify_progress"]
+    assert told
+    assert all(line["block"] == 4 and line.keys() >= FIGURES for line in told)
+    done = [line["done"] for line in told]
+    assert done == sorted(done)
+    assert 0 < done[-1] <= report.rows
+    assert any(line["total"] is not None and line["total"] >= line["done"] for line in told)
+
+
+async def test_migrations_tell_how_many_revisions_are_applied(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "LINE_EVERY_S", 0.0)
+    count = len(migration_plan.revisions())
+    with capture_logs() as lines:
+        await migrate.upgrade(empty_database)
+    told = [(line["done"], line["total"]) for line in lines if line["event"] == "migration_progress"]
+    assert told == [(done, count) for done in range(count + 1)]

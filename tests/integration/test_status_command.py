@@ -96,9 +96,7 @@ async def test_in_a_pipe_nothing_is_folded_coloured_or_cut(database: str, devnod
     assert len(lines) == 5
 
 
-async def test_it_goes_on_showing_until_it_is_stopped(
-    database: str, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_it_goes_on_showing_until_it_is_stopped(database: str, devnode: DevNode) -> None:
     await index(database, devnode.url, stop=25, datasets=("blocks", "stake"))
     async with on_a_terminal("status", "--watch", "--database-url", database, columns=80) as session:
         with anyio.fail_after(40):
