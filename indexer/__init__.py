@@ -17,6 +17,7 @@ The path of the data, readable from the listing of this folder:
 * ``schema``    table declarations: core tables, keyed tables with history
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
+* ``survey``    how large a state is, from a few random paths (pure)
 * ``link``      one WebSocket connection: requests matched to replies
 * ``gate``      how much one endpoint is asked at once, and how often
 * ``block``     a header and a body as nodes tell them, held against the hash that names them (pure)
@@ -32,6 +33,7 @@ The path of the data, readable from the listing of this folder:
 * ``datasets``  one file per kind of data: tables, storage items, pure row function
 * ``plan``      what one run of a pipeline is to do
 * ``scans``     full reads beside a pipeline without proofs
+* ``pursuit``   what a run shows of its pipelines: a state read, blocks caught up with, the head
 * ``pipeline``  workers, order, batches
 * ``merge``     patches of a run of blocks to whole rows
 * ``statements`` the SQL that keeps a declared table, generated from its declaration
@@ -60,8 +62,12 @@ The path of the data, readable from the listing of this folder:
 * ``schema_doc`` migrations/SCHEMA.md from it
 * ``schema_diagram`` DBML and Mermaid from it
 * ``scaffold``  the migration of a new dataset, from its declaration
+* ``progress``  rate and time left, from what is told of work (pure)
+* ``board``     what is under way: bars on a terminal, log lines elsewhere
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
+* ``status``    how a database stands, in figures and in words
+* ``status_view`` the same as a terminal shows it
 * ``inspection`` what a person asks from beside it: status, check, rewind, psql
 * ``manual``    the pages of the manual that are written from the code
 * ``playground`` the simulated chain as commands start it

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 import anyio
 from xxhash import xxh64_intdigest
@@ -20,13 +22,16 @@ from indexer.errors import Fatal, NodeError
 from indexer.link import RpcRefused
 from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
 from indexer.node import METHOD_NOT_FOUND, Check, Node
-from indexer.trie import Diff, Want, diff, pack
+from indexer.survey import Survey, survey
+from indexer.trie import Ahead, Diff, Want, diff, pack
 
 CODE_KEY = b":code"
 EVENTS = ItemRef("System", "Events")
 TIMESTAMP = ItemRef("Timestamp", "Now")
 KEYS_PER_CALL = 1000
 PREDICTED_KEYS_MAX = 4000
+Progress: TypeAlias = "Callable[[int, Callable[[], float] | None], None]"
+"""Told how much of a whole state is read, and how to find out about how much is left, where that can be."""
 BODY_PAUSES_S = (0.0, 0.3, 1.0)
 """Before each time that a body is asked for which nobody had the time before."""
 
@@ -134,14 +139,14 @@ async def capture(
     *,
     bootstrap: bool,
     predicted: Collection[bytes] = (),
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Progress = lambda _done, _left: None,
 ) -> Captured:
     """Capture the block of ``header``; ``parent`` is its parent's header, None for block 0.
 
     ``grandparent`` (None if there is none, or at a bootstrap) tells whether the runtime is a new one.
     ``bootstrap`` takes the whole state under the tracked prefixes instead of the difference.
     ``predicted`` keys are asked for in the first call: a good guess saves calls, a bad one costs a
-    few bytes, neither changes the result. ``progress`` is told the number of nodes read so far.
+    few bytes, neither changes the result. ``progress`` is told the number of nodes read at a bootstrap.
     Raises ``ProofError`` if an endpoint's nodes do not lead to the state root, ``NodeError`` if no
     endpoint can answer, or serves read proofs.
     """
@@ -153,24 +158,30 @@ async def capture(
     if not bootstrap:
         guess = sorted({*prefixes, *reads.values(), *predicted})
         cache.update(await _proof(node, guess, header, _rootless(header)))
-    changes = _Walk(diff(old_root, header.state_root, prefixes, cache), header)
+    ahead: list[Ahead] = []
+    changes = _Walk(diff(old_root, header.state_root, prefixes, cache, ahead=ahead), header)
     now = _Walk(diff(None, header.state_root, reads.values(), cache), header)
     then_keys = [CODE_KEY, *parent_reads.values()]
     then = _Walk(diff(None, before.state_root, then_keys, cache, hash_only=[CODE_KEY]), before)
     earlier_root = (grandparent or before).state_root
     earlier = _Walk(diff(None, earlier_root, [CODE_KEY], cache, hash_only=[CODE_KEY]), grandparent or before)
-    read, calls = 0, 0 if bootstrap else 1
+    read, calls, left = 0, 1, None
+    if bootstrap:
+        found, read, calls = await _survey(node, cache, header, prefixes)
+        left = partial(_left, found, read, ahead)
     for walk in (walks := [changes, now, then, earlier]):
         walk.advance(None)
     while any(walk.wants for walk in walks):
-        nodes, asked = await _fetch(node, walks, before)
-        calls += asked
-        read += len(nodes)
-        progress(read)
+        asked = [(before if want.old else walk.header, want) for walk in walks for want in walk.wants]
+        nodes, made = await _fetch(node, asked)
+        calls += made
+        read += len({want.hash for _, want in asked})  # proofs hold the nodes above them once more
         cache.update(nodes)
         for walk in walks:
             if walk.wants:
                 walk.advance(nodes)
+        if bootstrap:
+            progress(read, left)
     code = then.values().get(CODE_KEY)
     if not isinstance(code, HashedValue):
         raise Fatal(f"the state of block {before.ref} holds no runtime code: this is no Substrate chain with layout V1")
@@ -186,6 +197,25 @@ async def capture(
         calls=calls + tracked.bodies,
         extrinsics=await read_body(node, header) if tracked.bodies else None,
     )
+
+
+async def _survey(node: Node, cache: NodeCache, header: Header, prefixes: Collection[bytes]) -> tuple[Survey, int, int]:
+    """About how much there is to read under the prefixes, the nodes read for that (they are kept), and the calls."""
+    steps, read, calls = survey(header.state_root, prefixes, cache), 0, 0
+    try:
+        wants = next(steps)
+        while True:
+            nodes, made = await _fetch(node, [(header, want) for want in wants])
+            cache.update(nodes)
+            read, calls = read + len(wants), calls + made
+            wants = steps.send(nodes)
+    except StopIteration as stop:
+        return stop.value, read, calls
+
+
+def _left(found: Survey, surveyed: int, ahead: Sequence[Ahead]) -> float:
+    """About how many nodes are still to be read: of those ahead, the part that the survey has not read already."""
+    return found.left(path for path, _, _ in ahead) * max(0.0, 1 - surveyed / max(found.below(b""), 1.0))
 
 
 async def read_body(node: Node, header: Header) -> tuple[bytes, ...] | None:
@@ -207,13 +237,11 @@ def _plain(value: bytes | HashedValue | None) -> bytes | None:
     return value
 
 
-async def _fetch(node: Node, walks: Iterable[_Walk], before: Header) -> tuple[dict[bytes, bytes], int]:
-    """Everything the walks want, in as few calls as the node's limits allow, and their number."""
+async def _fetch(node: Node, asked: Iterable[tuple[Header, Want]]) -> tuple[dict[bytes, bytes], int]:
+    """Everything that is wanted of some blocks, in as few calls as the node's limits allow, and their number."""
     wants: dict[Header, dict[bytes, set[bytes]]] = {}
-    for walk in walks:
-        for want in walk.wants:
-            block = before if want.old else walk.header
-            wants.setdefault(block, {}).setdefault(pack(want.path), set()).add(want.hash)
+    for block, want in asked:
+        wants.setdefault(block, {}).setdefault(pack(want.path), set()).add(want.hash)
     nodes: dict[bytes, bytes] = {}
     calls = 0
 

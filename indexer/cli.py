@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from rich.markup import escape
 from rich.text import Text
 from typer.core import TyperGroup
 
-from indexer import __version__, config, daemon, inspection, logs, options
+from indexer import __version__, config, daemon, inspection, logs, options, status_view
+from indexer import status as standing
 from indexer import verify as verification
 from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
 from indexer.redaction import hide
@@ -116,7 +117,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
             given = {name: others.pop(name) for name in fields}
             given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
             settings = config.load(given)
-            logs.set_up(settings.log_format, settings.log_level)
+            logs.set_up(settings.log_format, settings.log_level, bars=True)
             command(*args, settings=settings, **others)
 
         paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
@@ -152,14 +153,29 @@ def run(settings: config.Settings) -> None:
 @with_settings(*DATABASE_OPTIONS)
 def status(
     settings: config.Settings,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object instead of a table; see docs/STATUS.md.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", "-v", help="A line for each dataset, also where many are level.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every 2 s, until Ctrl-C.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 unless it follows the head and all is complete.")
+    ] = False,
 ) -> None:
-    """Show how far each dataset is committed, which ranges are covered and complete, and the lag."""
+    """Show whether it follows the head, how far each dataset is, which ranges are covered and complete, and the lag."""
+    if watch:
+        with suppress(KeyboardInterrupt), status_view.shown_again(out, as_json=json, every=every) as show:
+            anyio.run(inspection.watch, settings, show)
+        return
     report = anyio.run(inspection.status, settings)
     if json:
-        sys.stdout.write(inspection.as_json(report) + "\n")
+        sys.stdout.write(standing.as_json(report) + "\n")
     else:
-        out.print(inspection.as_table(report))
+        status_view.printer(out).print(status_view.view(report, every=every))
+    if exit_code and not report.is_healthy:
+        raise typer.Exit(EXIT_DIFFERENT)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import anyio
 
-from indexer.capture import EVENTS, KEYS_PER_CALL, Tracked, item_prefix, read_body
+from indexer.capture import EVENTS, KEYS_PER_CALL, Progress, Tracked, item_prefix, read_body
 from indexer.errors import DecodeError, backoff
 from indexer.link import RpcRefused
 from indexer.model import Captured, Header, ItemRef, RawChange
@@ -68,7 +68,7 @@ class Fallback:
         *,
         scan: bool,
         runtime_of: Callable[[bytes], Runtime | None],
-        progress: Callable[[int], None],
+        progress: Progress,
     ) -> Captured:
         """One block, unproven: the whole state under the tracked prefixes if ``scan``, else what probably changed.
 
@@ -89,7 +89,7 @@ class Fallback:
             runtime = runtime_of(code_hash)
             if runtime is not None:
                 keys |= self._predicted(reads[plain[EVENTS]], runtime) | self._siblings(runtime)
-        values = await self._values(sorted(keys), at)
+        values = await self._values(sorted(keys), at, progress if scan else None)
         return Captured(
             header=header,
             changes=tuple(RawChange(key, value) for key, value in values if value is not None or not scan),
@@ -148,11 +148,11 @@ class Fallback:
                 self._listed_at = number
         return [key for keys in self._small.values() for key in keys]
 
-    async def _all_keys(self, block_hash: bytes, number: int, progress: Callable[[int], None]) -> set[bytes]:
+    async def _all_keys(self, block_hash: bytes, number: int, progress: Progress) -> set[bytes]:
         every: set[bytes] = set()
         for prefix in self._tracked.item_of:
             own = await self._keys(prefix, block_hash)
-            progress(len(every) + len(own))
+            progress(len(every) + len(own), None)
             self._small.pop(prefix, None)
             self._note(prefix, own)
             every.update(own)
@@ -176,7 +176,10 @@ class Fallback:
         else:
             self._small.pop(prefix, None)
 
-    async def _values(self, keys: list[bytes], block_hash: bytes) -> list[tuple[bytes, bytes | None]]:
+    async def _values(
+        self, keys: list[bytes], block_hash: bytes, progress: Progress | None
+    ) -> list[tuple[bytes, bytes | None]]:
+        """The keys' values. ``progress``: keys listed and values read count as one each."""
         values: dict[bytes, bytes | None] = {}
         limit = anyio.CapacityLimiter(CALLS_AT_ONCE)
 
@@ -184,6 +187,8 @@ class Fallback:
             async with limit:
                 values.update(await self._node.storage(part, block_hash))
                 self._progressed()
+            if progress is not None:
+                progress(len(keys) + len(values), lambda: float(len(keys) - len(values)))
 
         async with anyio.create_task_group() as group:
             for start in range(0, len(keys), KEYS_PER_CALL):

@@ -6,71 +6,30 @@ Reads through SQL what the daemon committed and asks a node what it is; only ``r
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import anyio
-import asyncpg
-from rich.markup import escape
-from rich.table import Table
 
 from indexer import daemon, datasets, embedded, migrate, migration_plan, verify
+from indexer import status as standing
 from indexer.capture import EVENTS, item_prefix
 from indexer.config import Settings
-from indexer.errors import ConfigError, IndexerError, root_cause
+from indexer.errors import ConfigError, IndexerError, Retryable, root_cause
 from indexer.model import BlockRef
 from indexer.node import open_node
 from indexer.redaction import redact
 from indexer.runtimes import metadata_at
 from indexer.scale import Runtime
-from indexer.sqlstate import mapped_errors
+from indexer.status import Pace, Status
 from indexer.store import open_store
 
-
-@dataclass(frozen=True, slots=True)
-class DatasetStatus:
-    """How far one dataset is: a row of the view ``status``."""
-
-    dataset: str
-    state: str
-    """followed, behind, stopped or left."""
-    start_block: int | None
-    """None, as all that follows, where not even the first block could be decoded."""
-    committed_block: int | None
-    committed_hash: str | None
-    finalized_block: int | None
-    committed_at: str | None
-    lag_blocks: int | None
-    chain_lag_seconds: float | None
-    lag_seconds: float | None
-    complete_blocks: int
-    incomplete_blocks: int
-    ranges: tuple[tuple[int, int, bool], ...]
-    """(first block, last block, complete)."""
-    gaps: tuple[tuple[int, int, str], ...]
-    """(first block, last block, why they are missing or not complete)."""
-    note: str | None
-    """What is to be known of it: that the runtime lacks the item, that it is no longer in the configuration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The state of a database."""
-
-    chain: str
-    genesis_hash: str
-    spec_version: int | None
-    block_time: str | None
-    """Time of the last committed block."""
-    lag_seconds: float | None
-    """Seconds since then."""
-    datasets: tuple[DatasetStatus, ...]
+WATCH_S = 2.0
+PACE_WAIT_S, PACE_POLL_S = 3.0, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,83 +56,32 @@ async def _existing_database(settings: Settings) -> AsyncIterator[str]:
 
 
 async def status(settings: Settings) -> Status:
-    """The state of the configured database. Raises ``ConfigError`` if there is none of ours."""
+    """The state of the configured database. Raises ``ConfigError`` if there is none of ours.
+
+    Where it catches up, a second look tells how fast, if a commit comes within ``PACE_WAIT_S``.
+    """
     async with _existing_database(settings) as url:
         await migrate.check(url)
-        with mapped_errors("read the status"):
-            connection = await asyncpg.connect(url)
+        pace = Pace()
+        report = await standing.find(url, pace)
+        with anyio.move_on_after(PACE_WAIT_S):
+            while report.activity == "catching_up" and report.blocks_per_second is None:
+                await anyio.sleep(PACE_POLL_S)
+                report = await standing.find(url, pace)
+        return report
+
+
+async def watch(settings: Settings, show: Callable[[Status | IndexerError], None]) -> None:
+    """``show`` the state of the configured database every ``WATCH_S``, for ever; or why it cannot be told just now."""
+    async with _existing_database(settings) as url:
+        await migrate.check(url)
+        pace = Pace()
+        while True:
             try:
-                return await _status(connection)
-            finally:
-                await connection.close()
-
-
-async def _status(connection: asyncpg.Connection[asyncpg.Record]) -> Status:
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        chain = await connection.fetchrow("SELECT name, genesis_hash FROM chain")
-        found = await connection.fetch("SELECT * FROM status ORDER BY dataset ~ '[.]', dataset")
-        last = await connection.fetchrow(
-            "SELECT timestamp, spec_version FROM blocks ORDER BY block_number DESC LIMIT 1"
-        )
-    if chain is None:
-        raise ConfigError("the database is ours but empty: no run has reached a node yet")
-    time = last["timestamp"] if last else None
-    return Status(
-        chain=chain["name"],
-        genesis_hash="0x" + chain["genesis_hash"].hex(),
-        spec_version=last["spec_version"] if last else None,
-        block_time=time.isoformat() if time else None,
-        lag_seconds=round((datetime.now(UTC) - time).total_seconds(), 3) if time else None,
-        datasets=tuple(_dataset_status(row) for row in found),
-    )
-
-
-def _dataset_status(row: asyncpg.Record) -> DatasetStatus:
-    given = {name: row[name] for name in DatasetStatus.__slots__ if name in row.keys()}  # noqa: SIM118 - a record
-    told = [
-        (first, last, complete)
-        for complete, name in ((True, "complete_ranges"), (False, "incomplete_ranges"))
-        for first, last in json.loads(row[name])
-    ]
-    given |= {name: float(row[name]) for name in ("chain_lag_seconds", "lag_seconds") if row[name] is not None}
-    given["committed_at"] = row["committed_at"] and row["committed_at"].isoformat()
-    given["gaps"] = tuple((gap["first_block"], gap["last_block"], gap["reason"]) for gap in json.loads(row["gaps"]))
-    return DatasetStatus(**given, ranges=tuple(sorted(told)))
-
-
-def as_json(report: Status) -> str:
-    """The status as one JSON object."""
-    return json.dumps(asdict(report), indent=2)
-
-
-def as_table(report: Status) -> Table:
-    """The status as a person reads it."""
-    lag = "no block yet" if report.lag_seconds is None else f"{report.lag_seconds:,.0f} s behind the clock"
-    title = f"{report.chain} ({report.genesis_hash[:10]}…), runtime {report.spec_version}, {lag}"
-    table = Table(title=title, title_justify="left")
-    for name in ("dataset", "committed", "finalized", "lag", "complete", "incomplete", "ranges"):
-        words = name in ("dataset", "ranges")
-        table.add_column(name, justify="left" if words else "right", no_wrap=name == "dataset")
-    for row in report.datasets:
-        ranges = ", ".join(f"{a}-{b}{'' if complete else ' (incomplete)'}" for a, b, complete in row.ranges)
-        table.add_row(
-            row.dataset, _shown(row.committed_block), _shown(row.finalized_block), _shown(row.lag_blocks),
-            str(row.complete_blocks), str(row.incomplete_blocks), ranges,
-        )  # fmt: skip
-    reasons: dict[str, list[str]] = {}
-    for row in report.datasets:
-        for start, end, reason in row.gaps:
-            reasons.setdefault(f"{start}-{end}: {reason}", []).append(row.dataset)
-    remarks = [f"gap {gap} ({', '.join(names)})" for gap, names in reasons.items()]
-    remarks += [f"{row.dataset}: {row.note}" for row in report.datasets if row.note]
-    if remarks:
-        table.caption = escape("\n".join(remarks))
-        table.caption_justify = "left"
-    return table
-
-
-def _shown(number: int | None) -> str:
-    return "-" if number is None else str(number)
+                show(await standing.find(url, pace))
+            except Retryable as error:
+                show(error)
+            await anyio.sleep(WATCH_S)
 
 
 async def check(settings: Settings) -> list[Finding]:
@@ -291,15 +199,15 @@ async def verified(
             kept = list(await store.cursors())
         if not mend:
             wanted = datasets.load(["all", *filter(datasets.is_item, kept)])
-            return await verify.verify(node, url, wanted, block=block, sample=sample), None
+            return await verify.verify(node, url, wanted, block=block, sample=sample, is_awaited=True), None
         async with open_store(url) as store:
             await store.lock_writer()
             wanted = datasets.load(kept or None)
-            report = await verify.verify(node, url, wanted, block=block, sample=sample)
+            report = await verify.verify(node, url, wanted, block=block, sample=sample, is_awaited=True)
             if not any(one.is_repairable for one in report.differences):
                 return report, None
             repaired = await verify.repair(node, url, store, wanted, report)
-        return await verify.verify(node, url, wanted, block=block, sample=sample), repaired
+        return await verify.verify(node, url, wanted, block=block, sample=sample, is_awaited=True), repaired
 
 
 async def psql(settings: Settings, arguments: Sequence[str]) -> int:

@@ -14,12 +14,18 @@ from types import TracebackType
 from typing import Any, Literal
 
 import structlog
+from rich.console import Console
+from rich.text import Text
 
+from indexer import board
 from indexer.redaction import hide
 
 
-def set_up(log_format: Literal["console", "json"] = "console", level: str = "info") -> None:
-    """Send structlog's and the libraries' log lines to stderr in one form; called once, by the command line."""
+def set_up(log_format: Literal["console", "json"] = "console", level: str = "info", *, bars: bool = False) -> None:
+    """Send structlog's and the libraries' log lines to stderr in one form; called once, by the command line.
+
+    ``bars``: on a terminal, and with lines for people, draw what is under way below them.
+    """
     renderer: structlog.typing.Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
@@ -40,7 +46,14 @@ def set_up(log_format: Literal["console", "json"] = "console", level: str = "inf
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    terminal = Console(stderr=True, highlight=False, markup=False)
+    is_drawn = bars and log_format == "console" and sys.stderr.isatty() and terminal.is_terminal
+    if is_drawn and not terminal.is_dumb_terminal:
+        handler = _Above(terminal)
+        board.open_on(terminal)
+    else:
+        board.open_on(None)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _name_the_library],
@@ -53,6 +66,21 @@ def set_up(log_format: Literal["console", "json"] = "console", level: str = "inf
     # Libraries are quiet unless something is wrong; at debug, websockets would print every frame.
     root.setLevel(logging.WARNING)
     logging.getLogger("indexer").setLevel(level.upper())
+
+
+class _Above(logging.Handler):
+    """Writes lines as they are, above whatever is drawn at the terminal's end."""
+
+    def __init__(self, terminal: Console) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            self._terminal.print(Text.from_ansi(self.format(record)), soft_wrap=True)
+        except (OSError, ValueError):  # the terminal is gone: nobody reads it, but the work goes on
+            self.handleError(record)
 
 
 def _hide(_logger: object, _method: str, line: Any) -> str:

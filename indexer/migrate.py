@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from indexer import datasets, migration_plan, schema
+from indexer import board, datasets, migration_plan, schema
 from indexer.errors import ConfigError, Fatal, IndexerError, StoreError
 from indexer.migration_plan import Step
 from indexer.redaction import foreign
@@ -92,8 +92,11 @@ async def check(dsn: str) -> None:
 
 
 def _is_below(revision: str | None, other: str | None) -> bool:
-    known = [None, *migration_plan.revisions()]
-    return known.index(revision) < known.index(other)
+    return _place(revision) < _place(other)
+
+
+def _place(revision: str | None) -> int:
+    return [None, *migration_plan.revisions()].index(revision)
 
 
 async def _move(connection: AsyncConnection, *, to: str | None, back: bool = False) -> None:
@@ -108,13 +111,18 @@ async def _move(connection: AsyncConnection, *, to: str | None, back: bool = Fal
     await connection.execute(text("set statement_timeout = 0"))
     await connection.commit()
     if _is_below(to, revision) if back else _is_below(revision, to):
-        await connection.run_sync(_alembic, to or migration_plan.BASE, back)
+        steps = abs(_place(to) - _place(revision))
+        with board.shown("migration_progress", "revisions applied", "", to=to) as work:
+            work.tell(0, steps)
+            await connection.run_sync(_alembic, to or migration_plan.BASE, back, work, steps)
         await connection.commit()
 
 
-def _alembic(connection: Connection, to: str, back: bool) -> None:
+def _alembic(connection: Connection, to: str, back: bool, work: board.Work, steps: int) -> None:
+    applied = iter(range(1, steps + 1))
     config = migration_plan.config()
     config.attributes["connection"] = connection
+    config.attributes["on_version_apply"] = lambda **_: work.tell(next(applied, steps), steps)
     (command.downgrade if back else command.upgrade)(config, to)
     if not back:
         set_storage(connection)

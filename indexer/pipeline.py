@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,6 +32,7 @@ from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
 from indexer.node import Node
 from indexer.plan import Plan
+from indexer.pursuit import decoding, whole_state, writing
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
 from indexer.scans import Scans
@@ -42,7 +43,6 @@ log = structlog.get_logger()
 ROWS_PER_COMMIT = 50_000
 HEADERS_KEPT = 512
 MISSING_BLOCK_PATIENCE_S = 60.0
-BOOTSTRAP_LOG_S = 5.0
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ class Pipeline:
     ) -> None:
         self._node, self._store, self._runtimes = node, store, runtimes
         self._heads, self._cache, self._metrics, self._plan = heads, cache, metrics, plan
+        self.read_blocks = 0
         self._tracked = track(plan.datasets)
         self._fallback = Fallback(node, self._tracked, metrics.progressed) if plan.scan_every_blocks else None
         self._scans = Scans(every, self._whole, self._rescan) if (every := plan.scan_every_blocks) else None
@@ -74,6 +75,11 @@ class Pipeline:
         self._draining = False
         self._finality = Finality(node, store, heads)
         self._group: TaskGroup
+
+    @property
+    def plan(self) -> Plan:
+        """What it is to do."""
+        return self._plan
 
     @property
     def tip(self) -> BlockRef | None:
@@ -148,6 +154,7 @@ class Pipeline:
                     if self._draining:
                         continue
                     ticket.rows = await self._rows(ticket.number)
+                    self.read_blocks += 1
                 except IndexerError as error:
                     ticket.error = error
                 except BaseExceptionGroup as bundle:
@@ -179,8 +186,8 @@ class Pipeline:
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
             grandparent = await self._header(parent.parent_hash)
-        progress = _bootstrap_progress(number) if bootstrap else lambda _: None
-        with metrics.step("capture"):
+        unit = "nodes" if self._fallback is None else "entries"
+        with whole_state(number, unit, is_shown=bootstrap) as progress, metrics.step("capture"):
             if self._fallback is not None:
                 captured = await self._fallback.capture(
                     header,
@@ -231,7 +238,8 @@ class Pipeline:
             self._metrics.progressed()
             anyio.from_thread.check_cancelled()  # nobody else ends a thread, and the process waits for it
 
-        return await anyio.to_thread.run_sync(self._typed_rows, captured, runtime, progressed)
+        with decoding(captured):
+            return await anyio.to_thread.run_sync(self._typed_rows, captured, runtime, progressed)
 
     def _typed_rows(
         self, captured: Captured, runtime: Runtime, progressed: Callable[[], None] = lambda: None
@@ -329,7 +337,7 @@ class Pipeline:
         """Write a run of blocks; a cancellation waits until it is committed or has failed."""
         if not ready:
             return
-        with self._metrics.step("commit"), anyio.CancelScope(shield=True):
+        with writing(ready), self._metrics.step("commit"), anyio.CancelScope(shield=True):
             # Ends in time, whatever the database does.
             if self._plan.proves:
                 written = await self._store.prove(ready, self._plan.datasets)
@@ -372,16 +380,3 @@ def _at_once(order: MemoryObjectReceiveStream[_Ticket]) -> list[_Ticket]:
         return [order.receive_nowait()]
     except (anyio.WouldBlock, anyio.EndOfStream):
         return []
-
-
-def _bootstrap_progress(number: int) -> Callable[[int], None]:
-    """A log line every few seconds: the first block can take many minutes on a large chain."""
-    next_s = time.monotonic() + BOOTSTRAP_LOG_S
-
-    def progress(nodes: int) -> None:
-        nonlocal next_s
-        if time.monotonic() >= next_s:
-            next_s = time.monotonic() + BOOTSTRAP_LOG_S
-            log.info("bootstrap_progress", block=number, trie_nodes=nodes)
-
-    return progress

@@ -26,6 +26,7 @@ from indexer.model import BlockRef
 from indexer.node import Node
 from indexer.pipeline import Pipeline
 from indexer.plan import Plan
+from indexer.pursuit import Pursuit, pursuit
 from indexer.recover import align
 from indexer.runtimes import Runtimes
 from indexer.stall import Stall
@@ -33,7 +34,8 @@ from indexer.store import Store
 
 log = structlog.get_logger()
 
-PROGRESS_LOG_S = 10.0
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks at how far the pipelines are."""
 FILL_POLL_S = 60.0
 """Seconds between two looks at whether a hole can be filled in."""
 PROOFS_POLL_S = 60.0
@@ -62,6 +64,7 @@ class Run:
         self._heads = Heads(node, settings.follow, stall.head)
         self._runtimes = Runtimes(node, store)
         self._active: set[Pipeline] = set()
+        self._pursuits: set[Pursuit] = set()
         self._dropped: set[BlockRef] = set()
         self._stopped: dict[str, DecodeError] = {}
         self._proofs = True
@@ -98,6 +101,7 @@ class Run:
         self._metrics.condition("node", True)
         self._metrics.started()
         self.aligned = True
+        self._tell_begin(cursors)
         async with anyio.create_task_group() as group:
             group.start_soon(self._heads.watch, self._looked, name="heads")
             group.start_soon(self._heads.listen, name="subscription")
@@ -111,7 +115,15 @@ class Run:
             group.cancel_scope.cancel()
         if self._stopped and not self._stopping.is_set():
             raise next(iter(self._stopped.values()))
-        self._log_progress("stopped" if self._stopping.is_set() else "done")
+        done = {cursor.block.number for cursor in cursors.values()}
+        event = "stopped" if self._stopping.is_set() else "done"
+        log.info(event, block=max(done, default=None), head=self._heads.target)
+
+    def _tell_begin(self, cursors: dict[str, Cursor]) -> None:
+        """Where it begins, and how far the head is."""
+        at = min((cursor.block.number + 1 for cursor in cursors.values()), default=None)
+        first = self._first_block() if at is None else at
+        log.info("begin", first=first, head=self._heads.target, stop=self._settings.stop, resumed=at is not None)
 
     async def _check_chain(self) -> None:
         """Hold every endpoint to the chain of the settings or the database, and to the last final block."""
@@ -320,8 +332,9 @@ class Run:
         self._active.add(pipeline)
         started_at = pipeline.tip
         try:
-            if not self._stopping.is_set():
-                await pipeline.run()
+            with pursuit(pipeline, self._heads, self._metrics, self._pursuits):
+                if not self._stopping.is_set():
+                    await pipeline.run()
         finally:
             self._active.discard(pipeline)
             if pipeline.tip != started_at:
@@ -345,13 +358,8 @@ class Run:
             self._metrics.progressed()
 
     async def _report(self) -> None:
-        """A line on progress every few seconds while it catches up, rarely at the head."""
+        """Show how far the pipelines are, for ever."""
         while True:
-            await anyio.sleep(PROGRESS_LOG_S)
-            self._log_progress("progress")
-
-    def _log_progress(self, event: str) -> None:
-        for pipeline in self._active:
-            log.info(event, block=pipeline.tip.number if pipeline.tip else None, head=self._heads.target)
-        if not self._active:
-            log.info(event, head=self._heads.target)
+            for one in tuple(self._pursuits):
+                one.look()
+            await anyio.sleep(LOOK_EVERY_S)

@@ -7,6 +7,8 @@ middle of a COPY, costs a ``StoreError`` and the session; neither is waited for.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -83,6 +85,11 @@ def lost_copies_told_once() -> Iterator[None]:
         yield
     finally:
         loop.set_exception_handler(before)
+
+
+def this_process() -> str:
+    """What tells an operator where this process is."""
+    return f" (host {socket.gethostname()}, process {os.getpid()})"
 
 
 async def lock_holder(connection: Connection, lock: int) -> Holder:

@@ -32,7 +32,7 @@ from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WrongCh
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.redaction import printable
 from indexer.scale import ss58_encode
-from indexer.session import Connection, Holder, Session, lock_holder, locked_by, open_session
+from indexer.session import Connection, Holder, Session, lock_holder, locked_by, open_session, this_process
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
 KNOWN_ACCOUNTS_MAX = 1_000_000
@@ -92,7 +92,9 @@ class Store:
             if await connection.fetchval("SELECT pg_try_advisory_lock($1)", WRITER_LOCK):
                 self._token = await connection.fetchval(
                     "UPDATE writer SET token = token + 1, since = now(), holder = "
-                    "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) RETURNING token"
+                    "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) || $1 "
+                    "RETURNING token",
+                    this_process(),
                 )
                 return None
             return await lock_holder(connection, WRITER_LOCK)

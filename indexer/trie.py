@@ -228,6 +228,8 @@ class _At(NamedTuple):
 
 _Ref: TypeAlias = "bytes | _At | None"
 """A subtree: a child slot not looked at yet, a position inside a node, or nothing."""
+Ahead: TypeAlias = "tuple[bytes, _Ref, _Ref]"
+"""What a walk has yet to look at: the path, and what stands there before and after."""
 
 
 def diff(
@@ -238,6 +240,7 @@ def diff(
     *,
     hash_only: Collection[bytes] = (),
     batch: int = 4096,
+    ahead: list[Ahead] | None = None,
 ) -> Diff:
     """Every key under ``prefixes`` that is added, changed or removed between two states, exactly.
 
@@ -245,7 +248,8 @@ def diff(
     prefixes. Yields the nodes and values that ``nodes`` lacks, at most about ``batch`` at once, and
     must be sent a mapping that holds each of them by hash; else raises ``MissingNode``. Keys in
     ``hash_only`` are reported with a ``HashedValue`` if their value is stored by hash (the
-    runtime's code is 2 MB and only its hash is of interest). Returns changes in key order.
+    runtime's code is 2 MB and only its hash is of interest). ``ahead``: an empty list in which the
+    caller can see, between two yields, what lies ahead. Returns changes in key order.
     """
     wanted = _outermost(prefixes)
     bare = frozenset(hash_only)
@@ -253,11 +257,13 @@ def diff(
     valueless: list[tuple[bytes, bytes]] = []
     old_ref = None if old_root == EMPTY_ROOT else old_root
     new_ref = None if new_root == EMPTY_ROOT else new_root
-    stack: list[tuple[bytes, _Ref, _Ref]] = [(b"", old_ref, new_ref)] if wanted and old_ref != new_ref else []
+    stack: list[Ahead] = [] if ahead is None else ahead
+    if wanted and old_ref != new_ref:
+        stack.append((b"", old_ref, new_ref))
     sent: Mapping[bytes, bytes] = {}
     while stack or valueless:
         wants: list[Want] = []
-        waiting: list[tuple[bytes, _Ref, _Ref]] = []
+        waiting: list[Ahead] = []
         while stack and len(wants) < batch:
             path, old, new = stack.pop()
             if old == new and isinstance(new, bytes):
@@ -313,7 +319,7 @@ def _compare(
     new: _At | None,
     wanted: Sequence[bytes],
     bare: Collection[bytes],
-    stack: list[tuple[bytes, _Ref, _Ref]],
+    stack: list[Ahead],
     changes: list[RawChange],
     valueless: list[tuple[bytes, bytes]],
 ) -> None:

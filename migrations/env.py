@@ -21,7 +21,11 @@ assert datasets.DATASETS  # importing the datasets declares their tables
 def run(connection: Connection) -> None:
     """Run the migrations asked for."""
     context.configure(
-        connection=connection, target_metadata=schema.metadata, compare_type=True, transaction_per_migration=True
+        connection=connection,
+        target_metadata=schema.metadata,
+        compare_type=True,
+        transaction_per_migration=True,
+        on_version_apply=context.config.attributes.get("on_version_apply", ()),
     )
     with context.begin_transaction():
         context.run_migrations()

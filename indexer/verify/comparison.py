@@ -8,7 +8,7 @@ held against the same source, so that no column can be wrong without being named
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anyio import to_thread
@@ -32,7 +32,7 @@ FREE_OF_TRUTH = frozenset({"complete"})
 
 @dataclass(slots=True)
 class Comparison:
-    """Collects what differs. ``maps`` and ``rows`` count what was compared."""
+    """Collects what differs. ``maps`` and ``rows`` count what was compared; ``told`` hears of each part of it."""
 
     snapshot: Snapshot
     truth: Truth
@@ -40,6 +40,7 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)
     maps: int = 0
     rows: int = 0
+    told: Callable[[int], None] = lambda _: None
 
     async def whole(self, dataset: Dataset) -> None:
         """Every row of a dataset's tables."""
@@ -138,6 +139,7 @@ class Comparison:
         async for part in self.snapshot.rows(table, self.number, is_tip=is_tip):
             await to_thread.run_sync(add, part)
             self.rows += len(part)
+            self.told(self.rows)
 
     def _told(self, dataset: Dataset, table: Keyed, key: Key, row: Columns) -> Iterator[tuple[Source, bytes, bytes]]:
         """What a row tells: source, storage key, value. Raises ``DecodeError`` or ``EncodeError``."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
+from indexer import board
 from indexer.capture import NodeCache, Tracked, capture
 from indexer.datasets.base import Dataset
 from indexer.decode import decode
@@ -36,19 +39,33 @@ Key = tuple[object, ...]
 
 
 async def verify(
-    node: Node, dsn: str, datasets: Sequence[Dataset], *, block: int | None = None, sample: int | None = None
+    node: Node,
+    dsn: str,
+    datasets: Sequence[Dataset],
+    *,
+    block: int | None = None,
+    sample: int | None = None,
+    is_awaited: bool = False,
 ) -> Report:
     """Compare the tables of ``datasets`` with the chain as of ``block`` (None: the last finalized committed one).
 
-    ``sample`` looks at about so many random rows, and as many random absent ones, instead of at all. Raises
-    ``ConfigError`` if the block is not indexed, ``Retryable`` if node or database fail.
+    ``sample`` looks at about so many random rows, and as many random absent ones, instead of at all.
+    ``is_awaited``: somebody waits for it, and is shown how far it is. Raises ``ConfigError`` if the block is not
+    indexed, ``Retryable`` if node or database fail.
     """
     started_s = time.monotonic()
-    async with open_snapshot(dsn) as snapshot:
+    async with AsyncExitStack() as stack:
+        snapshot = await stack.enter_async_context(open_snapshot(dsn))
         datasets = [dataset for dataset in datasets if dataset.by_default or dataset.name in snapshot.cursors]
         ref = await _chosen(node, snapshot, datasets, block)
         truth = await truth_of(node, snapshot, datasets, ref)
         work = Comparison(snapshot, truth, ref.number)
+        if is_awaited and sample is None:
+            tables = [table for dataset in datasets for table in dataset.tables if isinstance(table, Keyed)]
+            shown = stack.enter_context(
+                board.shown("verify_progress", f"block {ref.number:,}", "rows", block=ref.number)
+            )
+            work.told = partial(_tell, shown, await snapshot.about(tables))
         skipped: list[str] = []
         for dataset in datasets:
             cursor = snapshot.cursors.get(dataset.name)
@@ -77,6 +94,11 @@ async def verify(
         skipped=(*skipped, *answers.skipped),
         differences=(*work.differences, *itself, *answers.differences),
     )
+
+
+def _tell(shown: board.Work, about: int, rows: int) -> None:
+    """The guess counts until it turns out to have been too low."""
+    shown.tell(rows, about if rows <= about else None, is_estimate=True)
 
 
 async def repair(node: Node, dsn: str, store: Store, datasets: Sequence[Dataset], report: Report) -> int:

@@ -183,7 +183,7 @@ async def test_a_block_that_cannot_be_decoded_exits_5_and_keeps_all_before_it(da
 
 async def test_status_tells_people_and_machines_the_same(database: str, devnode: DevNode) -> None:
     await index(database, devnode.url, stop=5)
-    for_people = await indexer_async("status", "--database-url", database)
+    for_people = await indexer_async("status", "--all", "--database-url", database)
     for_machines = await indexer_async("status", "--json", "--database-url", database)
     assert for_people.code == for_machines.code == 0
     report = json.loads(for_machines.out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -137,7 +138,14 @@ async def test_who_only_reads_sees_the_status_and_can_verify(roles: Roles, chain
     async with DevNode(chain) as devnode:
         await index(roles.writer, devnode.url, stop=5)
         asked = settings(roles.reader, devnode)
-        assert {row.committed_block for row in (await inspection.status(asked)).datasets} == {5}
+        async with open_store(roles.writer) as store:
+            await store.lock_writer()
+            seen = await inspection.status(asked)
+        assert {row.committed_block for row in seen.datasets} == {5}
+        assert seen.writer is not None
+        assert f"process {os.getpid()}" in (seen.writer.name or "")
+        assert all((row.size_bytes or 0) > 0 for row in seen.datasets)
+        assert (seen.database_bytes or 0) > sum(one.size_bytes for one in seen.largest_tables) > 0
         report, _ = await inspection.verified(asked, block=5, sample=None, mend=False)
         assert not report.differences
         with pytest.raises(ConfigError, match="privilege"):
