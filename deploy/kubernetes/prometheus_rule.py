@@ -1,4 +1,4 @@
-"""Writes the rules of ``deploy/prometheus/*.rules.yml`` as PrometheusRules of the Prometheus Operator: `make manifests`.
+"""`make manifests`: the rules of ``deploy/prometheus/*.rules.yml`` as PrometheusRules of the Prometheus Operator.
 
 The text of each file goes in as it is, comments and all, two columns to the right: one source, no second opinion.
 A test fails while the file that is checked in is not what this writes.

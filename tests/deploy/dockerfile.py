@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-UNDERSTOOD = frozenset(
-    "ARG FROM ENV WORKDIR COPY RUN LABEL VOLUME USER EXPOSE STOPSIGNAL HEALTHCHECK ENTRYPOINT CMD".split()
-)
+UNDERSTOOD = {
+    *("ARG", "FROM", "ENV", "WORKDIR", "COPY", "RUN", "LABEL", "VOLUME", "USER", "EXPOSE"),
+    *("STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,11 +233,12 @@ class Pod:
             + [f"{name}={value}" for name, value in variables.items()]
             + words
         )
+        entered = ["nsenter", f"--net=/proc/{self.pid}/ns/net"]
+        entered += ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         log = parent / f"container{len(self.containers)}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                ["nsenter", f"--net=/proc/{self.pid}/ns/net", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
-                + ["sh", "-c", f"{mounts} && exec chroot $root {started}"],
+                [*entered, "sh", "-c", f"{mounts} && exec chroot $root {started}"],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

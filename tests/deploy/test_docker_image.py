@@ -94,7 +94,9 @@ def committed(containers: Pod, image: Image, url: str) -> int:
 
 def assert_sees_a_closed_root(containers: Pod, image: Image) -> None:
     """What the container promises, asked from inside: not root, no capability, nothing to write but /tmp."""
-    script = "id -u; grep CapEff /proc/self/status; touch /tmp/x && echo tmp; touch ./x; touch /opt/venv/x; touch $HOME/x"
+    script = (
+        "id -u; grep CapEff /proc/self/status; touch /tmp/x && echo tmp; touch ./x; touch /opt/venv/x; touch $HOME/x"
+    )
     _, out = containers.execute(image, ["sh", "-c", script])
     lines = out.splitlines()
     assert lines[:3] == ["10001", "CapEff:\t0000000000000000", "tmp"], out
