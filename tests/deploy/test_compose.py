@@ -56,6 +56,7 @@ def test_every_variable_is_in_the_example_and_every_one_there_is_used() -> None:
 def test_passwords_have_no_default_and_none_is_checked_in() -> None:
     example = variables("env.example")
     needed = {found[1] for found in VARIABLE.finditer(TEXT) if found[2] == ":?"}
+    assert {found[2] for found in VARIABLE.finditer(TEXT) if found[1].endswith("_PASSWORD")} == {":?"}
     assert needed == {name for name in example if name.endswith("_PASSWORD")}
     assert all(example[name] == "" for name in needed)
     with pytest.raises(AssertionError, match="_PASSWORD is not set"):
