@@ -7,7 +7,7 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak endurance size format docs demo lock migration clean
+.PHONY: help setup test lint soak endurance size format docs demo lock migration manifests clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
@@ -21,6 +21,7 @@ help:
 	@echo "make demo              index a simulated chain and query it; ARGS=... goes to 'indexer demo'"
 	@echo "make lock              renew requirements.lock, and requirements-run.lock for images; ARGS=--upgrade for newer"
 	@echo "make migration DATASET=name  write the migration of a new dataset from its declaration"
+	@echo "make manifests         write the PrometheusRule for Kubernetes from deploy/prometheus"
 	@echo "make clean             remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -104,6 +105,10 @@ lock: setup
 DATASET :=
 migration: setup
 	$(VENV)/bin/python -m indexer.scaffold $(DATASET)
+
+# The rules, once for Prometheus itself and once as objects of its operator.
+manifests: setup
+	$(VENV)/bin/python deploy/kubernetes/prometheus_rule.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
