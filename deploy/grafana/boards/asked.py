@@ -125,7 +125,7 @@ def _of_panels(board: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _of_annotations(board: Mapping[str, Any]) -> Iterator[Query]:
-    for one in board["annotations"]["list"]:
+    for one in board["annotations"].get("list", ()):
         yield _query(f"annotation {one['name']}", one["target"], 100)
 
 

@@ -108,8 +108,8 @@ def _subnets(board: dashboard.Dashboard) -> None:
               TAO, series(sql.POOL_TAO), span=12, height=9, points=150, low=None)
     )  # fmt: skip
     board.with_panel(
-        grid("Subnets", "At the last indexed block; the change of the price is that over the time range. Value: price "
-             "times all alpha that exists.", rows(sql.SUBNETS), height=9, span=12,
+        grid("Subnets by value", "At the last indexed block; the change is that of the price over the time range. "
+             "Value: price times all alpha that exists.", rows(sql.SUBNETS), height=9, span=12,
              units={"Price": TAO, "Change": "percentunit", "Pool": TAO, "Value": TAO},
              names={"netuid": "Netuid", "name": "Name", "price": "Price", "change": "Change", "pool_tao": "Pool",
                     "value_tao": "Value", "neurons": "Neurons"})

@@ -39,7 +39,13 @@ REMAINING = """(
     + max by (dataset) (indexer_dataset_missing_blocks{@})
 )"""
 """Blocks that a dataset still has to index: up to the followed head, and those missing within."""
-ETA = f"""({REMAINING} < 10) * 0 or {REMAINING} / (-deriv({REMAINING}[15m:15s]) > 0)"""
+ETA = f"""
+({REMAINING} < 10) * 0
+or {REMAINING} / (
+    max by (dataset) (deriv(indexer_dataset_committed_block{{@}}[15m]))
+    - max by (dataset) (deriv(indexer_dataset_missing_blocks{{@}}[15m]))
+    - scalar(max(deriv(indexer_head_block{{@, kind="best"}}[15m]))) > 0
+)"""
 """Seconds until none remain at the pace of the last quarter of an hour; no answer where they do not get fewer."""
 
 DATASETS = """
@@ -138,8 +144,8 @@ def _latency(board: dashboard.Dashboard) -> None:
                 for quantile in (0.5, 0.9, 0.99)), span=6)
     )  # fmt: skip
     board.with_panel(
-        lines("Head age", "Seconds since a node told of a new head, best and finalized: what the chain and the nodes "
-              "take. A saw-tooth up to 12 s is usual.", "s",
+        lines("Head age by kind", "Seconds since a node told of a new head, best and finalized: what the chain and the "
+              "nodes take. A saw-tooth up to 12 s is usual.", "s",
               over_time("min by (kind) (indexer_head_age_seconds{@})", "{{kind}}"), span=6,
               steps=((None, "transparent"), (120, "red")))
     )  # fmt: skip
@@ -153,7 +159,7 @@ def _latency(board: dashboard.Dashboard) -> None:
                span=6)
     )  # fmt: skip
     board.with_panel(
-        lines("Lag in blocks", "Behind the followed head.", "locale",
+        lines("Blocks behind", "Behind the followed head.", "locale",
               over_time(f"max(indexer_lag_blocks{{@}} {WRITING})", "behind the followed head"),
               over_time("min(indexer_finality_lag_blocks{@})", "finality behind the best head"))
     )  # fmt: skip
@@ -263,7 +269,7 @@ def _database(board: dashboard.Dashboard) -> None:
     )  # fmt: skip
     board.with_panel(
         lines("Growth per day", "At the pace of the last hour. It is less at the head than while it catches up.",
-              "bytes", over_time("deriv(max(indexer_database_bytes{@})[1h:1m]) * 86400", "growth"), span=6, low=None)
+              "bytes", over_time("max(deriv(indexer_database_bytes{@}[1h])) * 86400", "growth"), span=6, low=None)
     )  # fmt: skip
     board.with_panel(
         lines("Free disk", "Where the embedded Postgres keeps its files. No data with another database: watch that "

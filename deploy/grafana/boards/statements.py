@@ -66,7 +66,7 @@ def flow(sign: str) -> str:
     return f"""
 WITH {RANGE}, {CHOSEN}
 SELECT $__timeGroup(e."timestamp", $__interval) AS "time", coalesce(c.label, 'others') AS metric,
-    sum(f.tao) * 3600000.0 / $__interval_ms AS value
+    abs(sum(f.tao)) * 3600000.0 / $__interval_ms AS value
 FROM stake_events e
 CROSS JOIN LATERAL (VALUES
     (e.netuid, CASE e.name WHEN 'StakeAdded' THEN e.tao WHEN 'StakeRemoved' THEN -e.tao END),
@@ -91,7 +91,8 @@ WITH {RANGE}, was AS (
         SELECT greatest(span.low, c.start_block) FROM span, cursors c WHERE c.dataset = 'subnets'
     )) s
 )
-SELECT s.netuid, coalesce(s.subnet_name #>> '{{}}', s.token_symbol #>> '{{}}') AS name, s.price, s.price / nullif(was.price, 0) - 1 AS change,
+SELECT s.netuid, coalesce(s.subnet_name #>> '{{}}', s.token_symbol #>> '{{}}') AS name,
+    s.price, s.price / nullif(was.price, 0) - 1 AS change,
     tao(s.subnet_tao) AS pool_tao, s.price * tao(s.subnet_alpha_in + s.subnet_alpha_out) AS value_tao,
     s.subnetwork_n AS neurons
 FROM subnets s LEFT JOIN was USING (netuid)
