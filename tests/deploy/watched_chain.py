@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import Process
 from prometheus_server import PrometheusServer, prometheus
-from running import command
+from running import command, index
 
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
@@ -65,6 +65,17 @@ async def watched_chain(
                 group.start_soon(_beat, chain, begin_s, block_s, name="the chain goes on")
                 yield Watched(server, dsn, chain, one, begin_s, scraped_s)
         group.cancel_scope.cancel()
+
+
+async def filled(dsn: str, blocks: int, block_s: float) -> float:
+    """A chain of so many blocks that ends now, indexed into the migrated database; returns when its first one was."""
+    begin_s = time.time() - blocks * block_s
+    chain = simulated_chain(7, start_ms=int(begin_s * 1000), block_ms=int(block_s * 1000))
+    chain.grow(blocks)
+    chain.finalize(blocks)
+    async with DevNode(chain) as node:
+        await index(dsn, node.url, stop=blocks)
+    return begin_s
 
 
 async def _beat(chain: Chain, begin_s: float, block_s: float) -> None:

@@ -104,7 +104,7 @@ class Asking:
 
 def queries(board: Mapping[str, Any]) -> list[Query]:
     """All queries of panels, annotations and variables."""
-    return [*_of_variables(board), *_of_annotations(board), *_of_panels(board)]
+    return [*_of_variables(board), *(query for query, _ in marks(board)), *_of_panels(board)]
 
 
 def panels(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -119,14 +119,15 @@ def of_panel(panel: Mapping[str, Any]) -> list[Query]:
     return [_query(panel["title"], target, points) for target in panel["targets"]]
 
 
+def marks(board: Mapping[str, Any]) -> list[tuple[Query, str]]:
+    """The queries of annotations, and the colours of their marks."""
+    return [(_query(f"annotation {one['name']}", one["target"], 100), one["iconColor"])
+            for one in board["annotations"].get("list", ())]  # fmt: skip
+
+
 def _of_panels(board: Mapping[str, Any]) -> Iterator[Query]:
     for panel in panels(board):
         yield from of_panel(panel)
-
-
-def _of_annotations(board: Mapping[str, Any]) -> Iterator[Query]:
-    for one in board["annotations"].get("list", ()):
-        yield _query(f"annotation {one['name']}", one["target"], 100)
 
 
 def _of_variables(board: Mapping[str, Any]) -> Iterator[Query]:
