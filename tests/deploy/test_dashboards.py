@@ -28,6 +28,7 @@ from watched_chain import JOB, Watched, watched_chain
 
 from deploy.grafana.boards import BOARDS, encoded
 from deploy.grafana.boards.asked import Asking, Query, of_panel, panels, queries
+from deploy.grafana.boards.chain import MARKED
 from deploy.grafana.boards.indexer import ETA
 from deploy.grafana.boards.parts import POSTGRES_TYPE, POSTGRES_UID, PROMETHEUS_UID, chosen
 from indexer.metrics import Metrics
@@ -96,6 +97,14 @@ async def test_every_panel_says_what_it_shows_and_in_which_unit() -> None:
                 assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
 
 
+async def test_changes_of_hyperparameters_are_marked_on_what_they_have_to_do_with() -> None:
+    board = boards()["chain"]
+    titles = {panel["id"]: panel["title"] for panel in panels(board)}
+    for one in board["annotations"]["list"]:
+        assert not one["filter"]["exclude"]
+        assert tuple(titles[number] for number in one["filter"]["ids"]) == MARKED
+
+
 async def test_no_two_panels_lie_on_each_other_and_all_fit() -> None:
     for board in boards().values():
         taken: dict[tuple[int, int], str] = {}
@@ -135,11 +144,13 @@ class World:
     """A coldkey with stake."""
     netuids: tuple[str, ...]
     instances: tuple[str, ...]
+    parameters: tuple[str, ...]
+    """Names of hyperparameters."""
 
     def asking(self, *, account: str | None = None) -> Asking:
         """From the first block until now."""
         variables = {"netuid": self.netuids, "account": self.staker if account is None else account}
-        variables |= {"job": (JOB,), "instance": self.instances}
+        variables |= {"job": (JOB,), "instance": self.instances, "parameter": self.parameters}
         return Asking(self.watched.begin_s, time.time(), SCRAPE_S, variables)
 
 
@@ -192,10 +203,18 @@ async def made(watched: Watched) -> World:
     )
     staker = await connection.fetchval("SELECT coldkey FROM delegations GROUP BY 1 ORDER BY sum(tao_rao) DESC LIMIT 1")
     netuids = await connection.fetch("SELECT netuid FROM subnets WHERE netuid > 0 AND networks_added")
+    parameters = await connection.fetch("SELECT DISTINCT name FROM hyperparameters WHERE netuid > 0")
     await connection.close()
     instances = {sample.labels["instance"] for sample in await watched.prometheus.query("indexer_build_info")}
     reader = re.sub(r"//[^@]*@", f"//{role}:secret@", watched.dsn)
-    return World(watched, reader, staker, tuple(str(row["netuid"]) for row in netuids), tuple(instances))
+    return World(
+        watched,
+        reader,
+        staker,
+        tuple(str(row["netuid"]) for row in netuids),
+        tuple(instances),
+        tuple(row["name"] for row in parameters),
+    )
 
 
 async def test_every_expression_runs_and_finds_something(world: World) -> None:

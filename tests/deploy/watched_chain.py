@@ -68,13 +68,17 @@ async def watched_chain(
 
 
 async def filled(dsn: str, blocks: int, block_s: float) -> float:
-    """A chain of so many blocks that ends now, indexed into the migrated database; returns when its first one was."""
+    """A chain of so many blocks, and those that were due meanwhile, indexed into the migrated database ``dsn``.
+
+    Returns when its first block was.
+    """
     begin_s = time.time() - blocks * block_s
     chain = simulated_chain(7, start_ms=int(begin_s * 1000), block_ms=int(block_s * 1000))
-    chain.grow(blocks)
-    chain.finalize(blocks)
     async with DevNode(chain) as node:
-        await index(dsn, node.url, stop=blocks)
+        while (due := int((time.time() - begin_s) / block_s)) > chain.best.number:
+            chain.grow(due - chain.best.number)
+            chain.finalize(due)
+            await index(dsn, node.url, stop=due)
     return begin_s
 
 

@@ -124,7 +124,9 @@ async def test_no_statement_of_the_dashboards_reads_a_history_from_end_to_end(co
     large = await large_histories(connection)
     end_s = (await connection.fetchval('SELECT max("timestamp") FROM blocks')).timestamp()
     netuids = [str(row[0]) for row in await connection.fetch("SELECT netuid FROM subnets WHERE netuid > 0")]
-    asking = Asking(end_s - 3600, end_s, 12, {"netuid": netuids, "account": ss58_encode(account_id(3))})
+    asking = Asking(
+        end_s - 3600, end_s, 12, {"netuid": netuids, "account": ss58_encode(account_id(3)), "parameter": ["tempo"]}
+    )
     board = json.loads(encoded(BOARDS["chain"]()))
     asked = [query for query in queries(board) if query.language == "sql"]
     assert len(asked) > 20

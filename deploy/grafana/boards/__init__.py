@@ -25,7 +25,5 @@ BOARDS: dict[str, Callable[[], Dashboard]] = {"indexer": indexer, "chain": chain
 
 
 def encoded(board: Dashboard) -> str:
-    """A board as the JSON that Grafana imports, its panels numbered in their order."""
-    for number, panel in enumerate(board.panels or (), start=1):
-        panel.id_val = number
+    """A board as the JSON that Grafana imports."""
     return JSONEncoder(indent=2, ensure_ascii=False).encode(board) + "\n"

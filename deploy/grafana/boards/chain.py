@@ -16,6 +16,7 @@ from deploy.grafana.boards.parts import (
     figure,
     grid,
     lines,
+    numbered,
     query_variable,
     rows,
     series,
@@ -24,6 +25,10 @@ from deploy.grafana.boards.parts import (
 
 TAO = "suffix:TAO"
 _TEN = f"Of the chosen subnets the {sql.LINES} with most TAO in their pool."
+
+
+MARKED = ("Price", "TAO in the pool", "Emission into pools", "Registrations", "Cost of a registration")
+"""Panels with marks where hyperparameters changed."""
 
 
 class _SqlMarks(model.AnnotationQuery):
@@ -61,6 +66,11 @@ def chain() -> model.Dashboard:
         .with_variable(source_variable("database", "Database", POSTGRES_TYPE, POSTGRES_UID))
         .with_variable(query_variable("netuid", "Subnets", "Which subnets the panels tell of.", sql.NETUIDS, POSTGRES))
         .with_variable(
+            query_variable(
+                "parameter", "Hyperparameters", "Which of them marks and the table tell of.", sql.PARAMETERS, POSTGRES
+            )
+        )
+        .with_variable(
             dashboard.TextBoxVariable("account")
             .label("Account")
             .description("SS58 address of a coldkey; the richest account where empty.")
@@ -74,7 +84,15 @@ def chain() -> model.Dashboard:
     _stake(board)
     _accounts(board)
     _rules(board)
-    return board.build()
+    return _marked(numbered(board.build()))
+
+
+def _marked(board: model.Dashboard) -> model.Dashboard:
+    """With marks on those panels alone that hyperparameters have to do with."""
+    numbers = {panel.title: panel.id_val for panel in board.panels or () if isinstance(panel, model.Panel)}
+    for one in board.annotations.list_val or ():
+        one.filter_val = model.AnnotationPanelFilter(exclude=False, ids=[numbers[title] or 0 for title in MARKED])
+    return board
 
 
 def _glance(board: dashboard.Dashboard) -> None:
@@ -157,7 +175,7 @@ def _accounts(board: dashboard.Dashboard) -> None:
     chosen = "Of the account in the field above; of the richest one where it is empty."
     board.with_panel(
         lines("Balance of the account", f"Free and reserved TAO over time. {chosen}", TAO, series(sql.BALANCE), span=6,
-              height=9, points=100, low=None)
+              height=9, points=100, stack=True)
     )  # fmt: skip
     board.with_panel(
         lines("Stake of the account", f"By subnet, at the spot price of each moment. {chosen} Nothing: it has none.",
@@ -169,7 +187,9 @@ def _accounts(board: dashboard.Dashboard) -> None:
         "New accounts": ("Accounts with a balance for the first time, per bar.", "short", sql.NEW_ACCOUNTS),
     }
     for title, (told, unit, statement) in activity.items():
-        board.with_panel(lines(title, told, unit, series(statement), height=7, points=48, bars=True))
+        board.with_panel(
+            lines(title, told, unit, series(statement), height=7, points=48, bars=True, no_value="none in this time")
+        )
 
 
 def _rules(board: dashboard.Dashboard) -> None:

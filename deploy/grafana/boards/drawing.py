@@ -21,12 +21,12 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from deploy.grafana.boards.units import said
 
-WIDTH_PX, UNIT_PX, MARGIN_PX, GAP_PX, DPI = 1680, 31, 12, 8, 100
+WIDTH_PX, UNIT_PX, MARGIN_PX, GAP_PX, DPI = 1400, 31, 12, 8, 100
 BACKGROUND, PANEL, EDGE, TEXT, DIM, GRID = "#111217", "#181b1f", "#2b2e35", "#d8d9e3", "#8e9099", "#25282e"
 PALETTE = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#56a64b", "#fade2a", "#ca95e5")
 COLORS = {
@@ -173,8 +173,10 @@ class Picture:
         axes.set_xlim(_day(self._begin_s), _day(self._end_s))
         if log:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(base=10, numticks=5))
-            axes.yaxis.set_minor_locator(LogLocator(base=10, subs=(), numticks=5))
+            low, high = axes.get_ylim()
+            few = high / low < 300
+            axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if few else (1,), numticks=6))
+            axes.yaxis.set_minor_locator(NullLocator())
         else:
             low, high = axes.get_ylim()
             if "min" in defaults:
@@ -184,9 +186,9 @@ class Picture:
             axes.set_ylim(low, high + (high - low) * 0.03)
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=unit == "locale"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: said(value, unit)))
-        axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=6 if axes.bbox.width > 300 else 4))
+        axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=6 if axes.bbox.width > 300 else 4))  # type: ignore[no-untyped-call]
         short = self._end_s - self._begin_s < 1200
-        axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S" if short else "%H:%M", tz=UTC))
+        axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S" if short else "%H:%M", tz=UTC))  # type: ignore[no-untyped-call]
         axes.tick_params(colors=DIM, labelsize=7.6, length=0)
         axes.grid(color=GRID, lw=0.7)
         axes.set_axisbelow(True)
@@ -326,7 +328,7 @@ def _cell(value: object, unit: str) -> str:
 
 
 def _day(at_s: float) -> float:
-    return float(dates.date2num(datetime.fromtimestamp(at_s, UTC)))
+    return float(dates.date2num(datetime.fromtimestamp(at_s, UTC)))  # type: ignore[no-untyped-call]
 
 
 def _clock(at_s: float) -> str:

@@ -22,6 +22,7 @@ from deploy.grafana.boards.parts import (
     grid,
     lines,
     now,
+    numbered,
     over_time,
     query_variable,
     rows,
@@ -85,7 +86,7 @@ def indexer() -> model.Dashboard:
     _coverage(board)
     _database(board)
     _life(board)
-    return board.build()
+    return numbered(board.build())
 
 
 def _glance(board: dashboard.Dashboard) -> None:

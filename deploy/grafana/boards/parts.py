@@ -246,6 +246,13 @@ def query_variable(
     )
 
 
+def numbered(board: model.Dashboard) -> model.Dashboard:
+    """With numbers on the panels, in their order."""
+    for number, panel in enumerate(board.panels or (), start=1):
+        panel.id_val = number
+    return board
+
+
 def _lettered(targets: Sequence[Builder[Dataquery]]) -> list[Builder[Dataquery]]:
     for letter, target in zip("ABCDEFGH", targets, strict=False):
         if isinstance(target, prometheus.Dataquery):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from watched_chain import JOB, Watched, filled, watched_chain
+from watched_chain import JOB, Watched, filled, watched_chain  # type: ignore[import-not-found]
 
 from deploy.grafana.boards import BOARDS, encoded
 from deploy.grafana.boards.asked import Asking, Query, marks, of_panel
@@ -33,7 +33,10 @@ CAPTION = (
 )
 
 LIVE_BLOCK_S, LIVE_PAST_BLOCKS, LIVE_S = 0.5, 240, 240.0
-PAST_BLOCK_S, PAST_BLOCKS = 12.0, 900
+PAST_BLOCK_S, PAST_BLOCKS, SKIPPED_BLOCKS = 12.0, 900, 8
+"""In the first blocks fortunes are handed out: beside these, nothing else could be seen."""
+PARAMETERS = ("immunity_period", "kappa", "max_validators", "rho", "serving_rate_limit")
+"""On the simulated chain somebody changes a hyperparameter in nearly every block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,8 @@ async def _chain() -> None:
         connection = await asyncpg.connect(url)
         account = await connection.fetchval("SELECT coldkey FROM delegations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
         rows = await connection.fetch("SELECT netuid FROM subnets WHERE netuid > 0 AND networks_added")
-        variables = {"netuid": [str(row["netuid"]) for row in rows], "account": account}
-        asking = Asking(begin_s, time.time(), PAST_BLOCK_S, variables)
+        variables = {"netuid": [str(row["netuid"]) for row in rows], "account": account, "parameter": PARAMETERS}
+        asking = Asking(begin_s + SKIPPED_BLOCKS * PAST_BLOCK_S, time.time(), PAST_BLOCK_S, variables)
         await _draw("chain", 5, Asked(asking, connection), "a block every 12 s")
         await connection.close()
 
@@ -136,14 +139,19 @@ async def _draw(name: str, sections: int, asked: Asked, told: str) -> None:
 @asynccontextmanager
 async def _database() -> AsyncIterator[tuple[Path, str]]:
     """A new folder, and the URL of a migrated database in it."""
-    folder = Path(tempfile.mkdtemp(prefix="indexer-pictures-"))
-    folder.chmod(0o711)  # Postgres may run as another user
+    folder = _new_folder()
     try:
         async with embedded.postgres(folder / "database", options={"fsync": "off"}) as url:
             await migrate.upgrade(url)
             yield folder, url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="indexer-pictures-"))
+    folder.chmod(0o711)  # Postgres may run as another user
+    return folder
 
 
 def _of_rows(query: Query, rows: Sequence[asyncpg.Record]) -> Found:

@@ -208,6 +208,7 @@ _CHANGES = f"""
     WHERE h.block_number {WITHIN} AND $__timeFilter(k."timestamp")
         AND h.block_number > (SELECT c.start_block FROM cursors c WHERE c.dataset = 'hyperparameters')
         AND h.netuid::text = ANY (string_to_array('${{netuid:csv}}', ','))
+        AND h.name = ANY (string_to_array('${{parameter:csv}}', ','))
         AND h.name NOT IN ('burn', 'difficulty') AND was.value_json IS DISTINCT FROM h.value_json
 """
 
@@ -240,6 +241,11 @@ WHERE $__timeFilter(k."timestamp")
 NETUIDS = f"""
 SELECT {_NAME} AS __text, netuid AS __value
 FROM subnets WHERE netuid > 0 AND networks_added ORDER BY netuid
+"""
+
+PARAMETERS = """
+SELECT DISTINCT name FROM stored_hyperparameters
+WHERE netuid > 0 AND name NOT IN ('burn', 'difficulty', 'networks_added') ORDER BY name
 """
 
 AGE = """
