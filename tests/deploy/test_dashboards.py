@@ -23,7 +23,7 @@ import pytest
 import yaml
 from anyio.from_thread import BlockingPortal
 from programs import program
-from running import committed
+from running import wait_for
 from watched_chain import JOB, Watched, watched_chain
 
 from deploy.grafana.boards import BOARDS, encoded
@@ -173,11 +173,11 @@ async def lived(folder: Path, dsn: str) -> AsyncIterator[World]:
         folder, dsn, past_blocks=PAST_BLOCKS, block_s=BLOCK_S, scrape_s=SCRAPE_S, rule_files=[rules]
     )
     async with watching as watched:
-        await reach(watched, PAST_BLOCKS + LIVE_BLOCKS // 2)
-        watched.chain.fork(watched.chain.best.number - 2, 4)
+        await wait_for(watched.dsn, PAST_BLOCKS, within_s=60)
+        await watched.reorganize()
         watched.first_node.drop_connections()
-        await reach(watched, PAST_BLOCKS + LIVE_BLOCKS)
-        await watched.prometheus.wait_for("indexer_verified_block > 0 and indexer_reorgs_total > 0")
+        await wait_for(watched.dsn, PAST_BLOCKS + LIVE_BLOCKS, within_s=60)
+        await watched.prometheus.wait_for("indexer_verified_block > 0 and indexer_reorgs_total > 0", within_s=60)
         yield await made(watched)
 
 
@@ -187,12 +187,6 @@ async def reader(world: World) -> AsyncIterator[Any]:
     connection = await asyncpg.connect(world.reader)
     yield connection
     await connection.close()
-
-
-async def reach(watched: Watched, height: int) -> None:
-    with anyio.fail_after(60):
-        while await committed(watched.dsn) < height:  # noqa: ASYNC110 - another process writes it
-            await anyio.sleep(0.1)
 
 
 async def made(watched: Watched) -> World:

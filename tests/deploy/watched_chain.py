@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import Process
 from prometheus_server import PrometheusServer, prometheus
-from running import command, index
+from running import command, index, wait_for
 
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
@@ -39,6 +39,14 @@ class Watched:
     """Time of the first block."""
     scraped_s: float
     """When Prometheus began."""
+    growing: anyio.Lock
+    """Held while a block is made: who takes it stops the chain."""
+
+    async def reorganize(self) -> None:
+        """Three blocks that are committed give way to five others."""
+        async with self.growing:
+            await wait_for(self.dsn, self.chain.best.number, within_s=60)
+            self.chain.fork(self.chain.best.number - 3, 5)
 
 
 @asynccontextmanager
@@ -62,8 +70,9 @@ async def watched_chain(
             targets = {JOB: [f"127.0.0.1:{port}"]}
             async with prometheus(folder, targets, rule_files=rule_files, step_s=scrape_s) as server:
                 scraped_s = time.time()
-                group.start_soon(_beat, chain, begin_s, block_s, name="the chain goes on")
-                yield Watched(server, dsn, chain, one, begin_s, scraped_s)
+                growing = anyio.Lock()
+                group.start_soon(_beat, chain, begin_s, block_s, growing, name="the chain goes on")
+                yield Watched(server, dsn, chain, one, begin_s, scraped_s, growing)
         group.cancel_scope.cancel()
 
 
@@ -82,12 +91,13 @@ async def filled(dsn: str, blocks: int, block_s: float) -> float:
     return begin_s
 
 
-async def _beat(chain: Chain, begin_s: float, block_s: float) -> None:
+async def _beat(chain: Chain, begin_s: float, block_s: float, growing: anyio.Lock) -> None:
     """A block whenever its time has come: none is from the future."""
     while True:
         if begin_s + (chain.best.number + 1) * block_s <= time.time():
-            chain.grow(1)
-            chain.finalize(max(chain.finalized.number, chain.best.number - FINAL_BELOW))
+            async with growing:
+                chain.grow(1)
+                chain.finalize(max(chain.finalized.number, chain.best.number - FINAL_BELOW))
         await anyio.sleep(block_s / 10)
 
 

@@ -117,7 +117,7 @@ async def _indexer() -> None:
             for at in range(4):
                 await asyncio.sleep(LIVE_S / 4)
                 if at == 1:
-                    watched.chain.fork(watched.chain.best.number - 2, 4)
+                    await watched.reorganize()
                 if at == 2:
                     watched.first_node.drop_connections()
             instances = [sample.labels["instance"] for sample in await watched.prometheus.query("indexer_build_info")]
