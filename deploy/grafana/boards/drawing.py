@@ -60,6 +60,7 @@ class Mark:
     color: str
 
 
+_TICKS_S = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 Found = Sequence[Line] | Cells
 
 
@@ -143,7 +144,7 @@ class Picture:
         face = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=3", fc=color, ec=EDGE, lw=0.8)
         self._sheet.add_patch(face)
         self._write(x + 10, y + 21, panel["title"], size=11.5, weight="bold", color="white")
-        size = min(27.0, 1.62 * width / max(4, len(text)))
+        size = min(27.0, (width - 20) / (0.78 * len(text)))
         self._write(x + width / 2, y + height / 2 + 24, text, size=size, color="white", align="center", weight="bold")
 
     def _lines(
@@ -181,13 +182,18 @@ class Picture:
             low, high = axes.get_ylim()
             if "min" in defaults:
                 low = defaults["min"]
+            if unit == "locale":
+                high = max(high, low + 1)
             if high - low < 1e-12:
                 high = low + 1
             axes.set_ylim(low, high + (high - low) * 0.03)
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=unit == "locale"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: said(value, unit)))
-        axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=6 if axes.bbox.width > 300 else 4))  # type: ignore[no-untyped-call]
-        short = self._end_s - self._begin_s < 1200
+        span_s = self._end_s - self._begin_s
+        step_s = next(step_s for step_s in _TICKS_S if span_s / step_s <= max(2, axes.bbox.width / 75))
+        first = math.ceil(self._begin_s / step_s)
+        axes.set_xticks([_day(at * step_s) for at in range(first, int(self._end_s // step_s) + 1)])
+        short = span_s < 1200
         axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S" if short else "%H:%M", tz=UTC))  # type: ignore[no-untyped-call]
         axes.tick_params(colors=DIM, labelsize=7.6, length=0)
         axes.grid(color=GRID, lw=0.7)
@@ -196,23 +202,23 @@ class Picture:
             spine.set_visible(False)
 
     def _legend(self, lines: Sequence[Line], x: float, bottom: float, width: float) -> float:
-        """Names under the lines, two rows at most; returns their height."""
+        """Names under the lines, three rows at most; returns their height."""
         rows: list[list[tuple[str, str]]] = [[]]
         used = 0.0
         for at, line in enumerate(lines):
-            needed = 32 + 6.7 * len(line.name)
+            needed = 30 + 6.1 * len(line.name)
             if used + needed > width and rows[-1]:
                 rows.append([])
                 used = 0.0
             rows[-1].append((line.name, PALETTE[at % len(PALETTE)]))
             used += needed
-        rows = rows[:2]
+        rows = rows[:3]
         for number, row in enumerate(rows):
             at_x, at_y = x, bottom - 17 * (len(rows) - 1 - number)
             for name, color in row:
                 self._sheet.plot([at_x, at_x + 14], [at_y - 4, at_y - 4], color=color, lw=2.6, solid_capstyle="butt")
-                self._write(at_x + 19, at_y, name, size=10)
-                at_x += 32 + 6.7 * len(name)
+                self._write(at_x + 19, at_y, name, size=9.4)
+                at_x += 30 + 6.1 * len(name)
         return 17.0 * len(rows) + 4
 
     def _states(self, panel: Mapping[str, Any], found: Found, place: tuple[float, float, float, float]) -> None:

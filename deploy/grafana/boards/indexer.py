@@ -1,6 +1,6 @@
 """The board Indexer: is it well, and if not, where it hurts. From Prometheus, and the database's own word on coverage.
 
-``@`` in an expression stands for the matchers of the variables job and instance. Figures at the top are those of the
+``{@`` in an expression stands for the matchers of the variables job and instance. Figures at the top are those of the
 writer, as a standby's data are as old as its start. Counters with labels are shown as they stand, not as rates: the
 first event makes the series, and no rate sees it.
 """
@@ -186,7 +186,8 @@ def _throughput(board: dashboard.Dashboard) -> None:
     )  # fmt: skip
     board.with_panel(
         lines("Rows per second", "Written, of the ten tables with most.", "suffix:rows/s",
-              over_time("topk(10, sum by (table) (rate(indexer_rows_total{@}[$__rate_interval])))", "{{table}}"),
+              over_time("sum by (table) (rate(indexer_rows_total{@}[$__rate_interval])) and on (table) "
+                        "topk(10, sum by (table) (increase(indexer_rows_total{@}[$__range] @ end())))", "{{table}}"),
               stack=True)
     )  # fmt: skip
     board.with_panel(

@@ -76,8 +76,8 @@ def rows(sql: str) -> Builder[Dataquery]:
 
 
 def chosen(expr: str) -> str:
-    """The expression with ``@`` replaced by the matchers of the variables job and instance."""
-    return " ".join(expr.replace("@", 'job=~"$job", instance=~"$instance"').split())
+    """The expression with ``{@`` replaced by the matchers of the variables job and instance."""
+    return " ".join(expr.replace("{@", '{job=~"$job", instance=~"$instance"').split())
 
 
 def over_time(expr: str, legend: str) -> Builder[Dataquery]:

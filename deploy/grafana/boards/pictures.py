@@ -32,7 +32,7 @@ CAPTION = (
     "A simulated chain, {}. Drawn by `make pictures` from the dashboard's own queries; not a screenshot of Grafana."
 )
 
-LIVE_BLOCK_S, LIVE_PAST_BLOCKS, LIVE_S = 0.5, 240, 240.0
+LIVE_BLOCK_S, LIVE_PAST_BLOCKS, LIVE_S = 1.0, 150, 300.0
 PAST_BLOCK_S, PAST_BLOCKS, SKIPPED_BLOCKS = 12.0, 900, 8
 """In the first blocks fortunes are handed out: beside these, nothing else could be seen."""
 PARAMETERS = ("immunity_period", "kappa", "max_validators", "rho", "serving_rate_limit")
@@ -111,7 +111,7 @@ async def _chain() -> None:
 async def _indexer() -> None:
     async with _database() as (folder, url):
         watching = watched_chain(
-            folder, url, past_blocks=LIVE_PAST_BLOCKS, block_s=LIVE_BLOCK_S, scrape_s=1.0, verify_every_blocks=150
+            folder, url, past_blocks=LIVE_PAST_BLOCKS, block_s=LIVE_BLOCK_S, scrape_s=1.0, verify_every_blocks=200
         )
         async with watching as watched:
             for at in range(4):
@@ -123,7 +123,7 @@ async def _indexer() -> None:
             instances = [sample.labels["instance"] for sample in await watched.prometheus.query("indexer_build_info")]
             asking = Asking(watched.scraped_s, time.time(), 1.0, {"job": [JOB], "instance": instances})
             connection = await asyncpg.connect(url)
-            await _draw("indexer", 4, Asked(asking, connection, watched), "a block every half second")
+            await _draw("indexer", 4, Asked(asking, connection, watched), "a block every second")
             await connection.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SECONDS = ((86400, "days"), (3600, "hours"), (60, "mins"), (1, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_SECONDS = ((31_536_000, "years"), (86400, "days"), (3600, "hours"), (60, "mins"), (1, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 _SHORT = ((1e9, "Bil"), (1e6, "Mil"), (1e3, "K"))
 
@@ -34,7 +34,9 @@ def _scaled(value: float, steps: tuple[tuple[float, str], ...], decimals: int | 
 
 def _plain(value: float, decimals: int | None) -> str:
     if decimals is None:
-        decimals = 0 if value == round(value) else 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1
+        decimals = (
+            0 if value == round(value) else 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else int(abs(value) < 100)
+        )
         text = f"{value:,.{decimals}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return f"{value:,.{decimals}f}"
