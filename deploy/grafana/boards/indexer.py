@@ -306,7 +306,8 @@ def _life(board: dashboard.Dashboard) -> None:
     board.with_panel(
         lines("Runs that began anew", "Since the process started, by cause: lost nodes and databases, reorgs. A step "
               "up now and then is usual, a staircase is not.", "locale",
-              over_time("sum by (cause) (indexer_restarts_total{@}) or vector(0)", "{{cause}}"))
+              over_time("sum by (cause) (indexer_restarts_total{@}) > 0 or "
+                        'label_replace(vector(0), "cause", "none", "", "")', "{{cause}}"))
     )  # fmt: skip
     board.with_panel(
         grid("Stopped datasets", "Datasets that wait before a block they cannot decode, and the item. None is good.",
