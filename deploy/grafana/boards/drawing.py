@@ -159,7 +159,7 @@ class Picture:
         custom, unit = defaults["custom"], defaults.get("unit", "none")
         lines = sorted(found, key=lambda one: one.name) if custom.get("stacking") else list(found)
         legend_px = self._legend(lines, x + 10, y + height - 10, width - 20)
-        axes = self._axes(x + 66, y + 34, width - 82, height - 34 - legend_px - 26)
+        axes = self._axes(x + 78, y + 34, width - 94, height - 34 - legend_px - 26)
         log = custom.get("scaleDistribution", {}).get("type") == "log"
         _plot(axes, lines, bars=custom.get("drawStyle") == "bars", stacked=bool(custom.get("stacking")))
         for mark in marks:

@@ -33,6 +33,8 @@ CAPTION = (
 )
 
 LIVE_BLOCK_S, LIVE_PAST_BLOCKS, LIVE_S = 1.0, 150, 300.0
+SMOOTH_S = 3.0
+"""As if it were scraped so often, and not each second: rates over four scrapes jump less."""
 PAST_BLOCK_S, PAST_BLOCKS, SKIPPED_BLOCKS = 12.0, 900, 8
 """In the first blocks fortunes are handed out: beside these, nothing else could be seen."""
 PARAMETERS = ("immunity_period", "kappa", "max_validators", "rho", "serving_rate_limit")
@@ -71,9 +73,7 @@ class Asked:
                     [[*(sample.labels.get(label, "") for label in labels), sample.value] for sample in samples],
                 )
             return [Line(_named(query.legend, sample.labels), [0.0], [sample.value]) for sample in samples]
-        series = await server.query_range(
-            text, self.asking.begin_s, self.asking.end_s, max(2.0, self.asking.step_s(query))
-        )
+        series = await server.query_range(text, self.asking.begin_s, self.asking.end_s, self.asking.step_s(query))
         return [
             Line(_named(query.legend, one["metric"]), [float(at) for at, _ in one["values"]],
                  [float(value) for _, value in one["values"]])
@@ -121,7 +121,7 @@ async def _indexer() -> None:
                 if at == 2:
                     watched.first_node.drop_connections()
             instances = [sample.labels["instance"] for sample in await watched.prometheus.query("indexer_build_info")]
-            asking = Asking(watched.scraped_s, time.time(), 1.0, {"job": [JOB], "instance": instances})
+            asking = Asking(watched.scraped_s, time.time(), SMOOTH_S, {"job": [JOB], "instance": instances})
             connection = await asyncpg.connect(url)
             await _draw("indexer", 4, Asked(asking, connection, watched), "a block every second")
             await connection.close()

@@ -109,7 +109,7 @@ WITH staked AS MATERIALIZED (
     ORDER BY rao DESC
     LIMIT 15
 )
-SELECT a.address AS hotkey, tao(s.rao::bigint) AS stake_tao, s.subnets, d.take / 65535.0 AS take,
+SELECT a.address AS hotkey, tao(trunc(s.rao)) AS stake_tao, s.subnets, d.take / 65535.0 AS take,
     (SELECT count(DISTINCT n.coldkey) FROM stake_shares n WHERE n.hotkey = s.hotkey) AS stakers
 FROM staked s JOIN accounts a ON a.account = s.hotkey LEFT JOIN delegates d USING (hotkey)
 ORDER BY s.rao DESC
@@ -133,7 +133,7 @@ ORDER BY 1, 2
 
 STAKE = f"""
 WITH {ACCOUNT}, {steps("stake")}
-SELECT at AS "time", 'SN' || d.netuid AS metric, tao(sum(d.tao_rao)::bigint) AS value
+SELECT at AS "time", 'SN' || d.netuid AS metric, tao(sum(d.tao_rao)) AS value
 FROM steps CROSS JOIN account a CROSS JOIN LATERAL delegations_at(block, of_coldkey => a.address) d
 GROUP BY at, d.netuid
 ORDER BY 1, 2
@@ -190,7 +190,7 @@ ORDER BY 1, 2
 ISSUANCE = f"""
 WITH {steps("balances")}
 SELECT at AS "time", 'issuance' AS metric,
-    tao((amount - lag(amount) OVER ordered)::bigint) / nullif(block - lag(block) OVER ordered, 0) AS value
+    tao(amount - lag(amount) OVER ordered) / nullif(block - lag(block) OVER ordered, 0) AS value
 FROM steps CROSS JOIN LATERAL (
     SELECT amount FROM issuance_history
     WHERE name = 'total_issuance' AND block_number <= block
@@ -204,7 +204,7 @@ _CHANGES = f"""
     SELECT h.netuid, h.name, h.block_number, k."timestamp", was.value_json AS old, h.value_json AS new
     FROM hyperparameter_history h
     JOIN blocks k USING (block_number)
-    CROSS JOIN LATERAL hyperparameter_as_of(h.netuid, h.name, h.block_number - 1) was
+    CROSS JOIN LATERAL effective_hyperparameter(h.netuid, h.name, h.block_number - 1) was
     WHERE h.block_number {WITHIN} AND $__timeFilter(k."timestamp")
         AND h.block_number > (SELECT c.start_block FROM cursors c WHERE c.dataset = 'hyperparameters')
         AND h.netuid::text = ANY (string_to_array('${{netuid:csv}}', ','))
@@ -235,7 +235,7 @@ LIMIT 200
 UPGRADES = """
 SELECT k."timestamp" AS "time", 'runtime ' || r.spec_version AS text, 'upgrade' AS tags
 FROM runtimes r JOIN blocks k ON k.block_number = r.first_block
-WHERE $__timeFilter(k."timestamp")
+WHERE $__timeFilter(k."timestamp") AND r.first_block > (SELECT min(first_block) FROM runtimes)
 """
 
 NETUIDS = f"""
@@ -253,8 +253,8 @@ SELECT extract(epoch FROM now() - "timestamp") AS age FROM blocks ORDER BY block
 """
 BLOCK = "SELECT max(block_number) AS block FROM blocks"
 SUPPLY = "SELECT tao(amount) AS issuance FROM issuance WHERE name = 'total_issuance'"
-STAKED = "SELECT tao(sum(p.alpha * s.price)::bigint) AS staked FROM hotkey_pools p JOIN subnets s USING (netuid)"
-POOLED = "SELECT tao(sum(subnet_tao)::bigint) AS pooled FROM subnets WHERE netuid > 0 AND networks_added"
+STAKED = "SELECT tao(trunc(sum(p.alpha * s.price))) AS staked FROM hotkey_pools p JOIN subnets s USING (netuid)"
+POOLED = "SELECT tao(sum(subnet_tao)) AS pooled FROM subnets WHERE netuid > 0 AND networks_added"
 COUNT_SUBNETS = "SELECT count(*) AS subnets FROM subnets WHERE netuid > 0 AND networks_added"
 COUNT_NEURONS = "SELECT count(*) AS neurons FROM uids"
 COUNT_ACCOUNTS = "SELECT count(*) AS accounts FROM balances"
