@@ -104,7 +104,7 @@ class Asking:
 
 def queries(board: Mapping[str, Any]) -> list[Query]:
     """All queries of panels, annotations and variables."""
-    return [*_of_variables(board), *(query for query, _ in marks(board)), *_of_panels(board)]
+    return [*_of_variables(board), *(query for query, _, _ in marks(board)), *_of_panels(board)]
 
 
 def panels(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -119,10 +119,12 @@ def of_panel(panel: Mapping[str, Any]) -> list[Query]:
     return [_query(panel["title"], target, points) for target in panel["targets"]]
 
 
-def marks(board: Mapping[str, Any]) -> list[tuple[Query, str]]:
-    """The queries of annotations, and the colours of their marks."""
-    return [(_query(f"annotation {one['name']}", one["target"], 100), one["iconColor"])
-            for one in board["annotations"].get("list", ())]  # fmt: skip
+def marks(board: Mapping[str, Any]) -> list[tuple[Query, str, Sequence[int]]]:
+    """The queries of annotations, the colours of their marks, and the numbers of the panels that show them."""
+    return [
+        (_query(f"annotation {one['name']}", one["target"], 100), one["iconColor"], one["filter"]["ids"])
+        for one in board["annotations"].get("list", ())
+    ]
 
 
 def _of_panels(board: Mapping[str, Any]) -> Iterator[Query]:

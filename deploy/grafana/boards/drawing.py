@@ -224,7 +224,8 @@ class Picture:
     def _states(self, panel: Mapping[str, Any], found: Found, place: tuple[float, float, float, float]) -> None:
         x, y, width, height = place
         if isinstance(found, Cells) or not found:
-            self._write(x + width / 2, y + height / 2 + 8, "none", color=DIM, align="center", size=12)
+            told = str(panel["fieldConfig"]["defaults"].get("noValue", "No data"))
+            self._write(x + width / 2, y + height / 2 + 8, told, color=DIM, align="center", size=12)
             return
         words = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
         shown = found[:6]
@@ -263,7 +264,7 @@ class Picture:
             number = all(not isinstance(row[at], str) or row[at] == "" for row in found.rows) and at > 0
             align, at_x = ("right", left + share - 12) if number else ("left", left)
             self._write(at_x, y + 14, name, size=10.5, color="#6e9fff", align=align, weight="bold")
-            most = max(4, int((share - 10) / 6.6))
+            most = max(4, int((share - 14) / 7.3))
             for row_at, row in enumerate(texts):
                 text = row[at] if len(row[at]) <= most else f"{row[at][: most - 1]}…"
                 self._write(at_x, y + 14 + 22 * (row_at + 1), text, size=10.5, align=align)

@@ -329,5 +329,6 @@ def _life(board: dashboard.Dashboard) -> None:
     board.with_panel(
         states("Alerts", "Rules of deploy/prometheus that fire or are about to. None is good; each names a section of "
                "the runbook.", {"1": ("fires", "red")},
-               over_time('max by (alertname) (ALERTS{job=~"$job|", alertstate="firing"})', "{{alertname}}"), span=6)
+               over_time('max by (alertname) (ALERTS{job=~"$job|", alertstate="firing"})', "{{alertname}}"), span=6,
+               no_value="none fires")
     )  # fmt: skip

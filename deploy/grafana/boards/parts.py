@@ -179,11 +179,14 @@ def states(
     *,
     span: int = 8,
     height: int = 8,
+    no_value: str | None = None,
 ) -> statetimeline.Panel:
     """A bar per series whose colour tells its state over time."""
     panel = statetimeline.Panel().title(title).description(description).span(span).height(height)
     panel = panel.datasource(_source((target,))).mappings([_words(words)]).show_value(settings.VisibilityMode.AUTO)
     panel = panel.merge_values(True).row_height(0.8).fill_opacity(80).line_width(0)
+    if no_value is not None:
+        panel = panel.no_value(no_value)
     return panel.legend(_legend()).targets(_lettered((target,)))
 
 

@@ -80,13 +80,14 @@ class Asked:
             for one in series
         ]  # fmt: skip
 
-    async def marks(self, board: Mapping[str, Any]) -> list[Mark]:
-        """What the annotations find."""
-        return [
-            Mark(row["time"].timestamp(), MARK_COLORS[color])
-            for query, color in marks(board)
-            for row in await self.connection.fetch(self.asking.text(query))
-        ]
+    async def marks(self, board: Mapping[str, Any]) -> dict[int, list[Mark]]:
+        """What the annotations find, by number of the panel that shows them."""
+        found: dict[int, list[Mark]] = {}
+        for query, color, numbers in marks(board):
+            rows = await self.connection.fetch(self.asking.text(query))
+            for number in numbers:
+                found.setdefault(number, []).extend(Mark(row["time"].timestamp(), MARK_COLORS[color]) for row in rows)
+        return found
 
 
 def main() -> None:
@@ -132,7 +133,7 @@ async def _draw(name: str, sections: int, asked: Asked, told: str) -> None:
     picture = Picture(board, sections, asked.asking.begin_s, asked.asking.end_s, CAPTION.format(told))
     marks = await asked.marks(board)
     for panel in picture.panels:
-        picture.draw(panel, [] if panel["type"] == "row" else await asked.found(panel), marks)
+        picture.draw(panel, [] if panel["type"] == "row" else await asked.found(panel), marks.get(panel["id"], ()))
     picture.save(FOLDER / f"{name}.png")
 
 
