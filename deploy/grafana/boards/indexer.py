@@ -327,7 +327,7 @@ def _life(board: dashboard.Dashboard) -> None:
               over_time("process_open_fds{@}", "{{instance}}"), span=6)
     )  # fmt: skip
     board.with_panel(
-        states("Alerts", "Rules of deploy/prometheus that fire or are about to. None is good; each names a section of "
+        states("Alerts", "Rules of deploy/prometheus that fire. None is good; each names a section of "
                "the runbook.", {"1": ("fires", "red")},
                over_time('max by (alertname) (ALERTS{job=~"$job|", alertstate="firing"})', "{{alertname}}"), span=6,
                no_value="none fires")
