@@ -3,9 +3,12 @@
 * ``parts``    panels as these boards use them, over the builders of grafana-foundation-sdk
 * ``indexer``  the board Indexer: is it well, and if not, where it hurts; from Prometheus
 * ``rpc``      its rows about nodes and their endpoints
-* ``chain``    the board Chain: what the indexed tables tell; from SQL
+* ``chain``    the board Chain: what the indexed tables tell
+* ``statements`` its SQL
 * ``asked``    every query of a board's JSON, with macros and variables replaced as Grafana does (tests, pictures)
-* ``pictures`` a board's data drawn with matplotlib (``make pictures``)
+* ``pictures`` both boards' data as PNG (``make pictures``)
+* ``drawing``  panels drawn with matplotlib
+* ``units``    values as Grafana writes them
 
 The JSON is checked in, as Grafana and people import it; a test says when it is not what the code makes.
 """
