@@ -2,12 +2,12 @@
 
 VENV := .venv
 STAMP := $(VENV)/.installed
-SOURCES := bench indexer migrations tests
+SOURCES := bench deploy indexer migrations tests
 PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak endurance size format docs demo lock migration manifests clean
+.PHONY: help setup test lint soak endurance size format docs demo lock migration manifests dashboards pictures clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
@@ -22,6 +22,8 @@ help:
 	@echo "make lock              renew requirements.lock, and requirements-run.lock for images; ARGS=--upgrade for newer"
 	@echo "make migration DATASET=name  write the migration of a new dataset from its declaration"
 	@echo "make manifests         write the PrometheusRule for Kubernetes from deploy/prometheus"
+	@echo "make dashboards        write deploy/grafana/dashboards from the code beside them"
+	@echo "make pictures          draw them, on a simulated chain, into docs/pictures; takes a quarter of an hour"
 	@echo "make clean             remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -109,6 +111,13 @@ migration: setup
 # The rules, once for Prometheus itself and once as objects of its operator.
 manifests: setup
 	$(VENV)/bin/python deploy/kubernetes/prometheus_rule.py
+
+dashboards: setup
+	$(VENV)/bin/python -m deploy.grafana.boards
+
+# The chain, indexer and Prometheus (Debian's package of that name) they are asked of are those of the tests.
+pictures: setup
+	PYTHONPATH=tests/deploy:tests/integration $(VENV)/bin/python -m deploy.grafana.boards.pictures
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

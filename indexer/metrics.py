@@ -306,7 +306,8 @@ class Metrics(Liveness):
 
         At least the seconds since it was told of: a wall clock that is set back hides no stall.
         """
-        age_s = self._now_s() - (self._committed[1] if self._committed else self._started_s)
+        made_s = self._committed[1] if self._committed else 0.0
+        age_s = self._now_s() - (made_s or self._started_s)  # genesis tells no time
         return max(age_s, self._monotonic_s() - self._told_s)
 
     def _head_age_s(self, kind: str) -> float:

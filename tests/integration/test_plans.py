@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from importlib.resources import files
@@ -20,6 +21,8 @@ from bench.load import histories
 from bench.measure import measure, scans
 from bench.queries import QUERIES, Query
 from bench.world import FIRST_BLOCK, Size, account_id
+from deploy.grafana.boards import BOARDS, encoded
+from deploy.grafana.boards.asked import Asking, queries
 from indexer import datasets, migrate, schema, statements
 from indexer.datasets import STORAGE_ITEMS
 from indexer.scale import ss58_encode
@@ -114,6 +117,22 @@ async def test_no_statement_of_the_documents_reads_a_history_from_end_to_end(con
         names = await read_whole(connection, large, asked)
         if names:
             guilty[statement] = names
+    assert guilty == {}
+
+
+async def test_no_statement_of_the_dashboards_reads_a_history_from_end_to_end(connection: Any) -> None:
+    large = await large_histories(connection)
+    end_s = (await connection.fetchval('SELECT max("timestamp") FROM blocks')).timestamp()
+    netuids = [str(row[0]) for row in await connection.fetch("SELECT netuid FROM subnets WHERE netuid > 0")]
+    asking = Asking(
+        end_s - 3600, end_s, 12, {"netuid": netuids, "account": ss58_encode(account_id(3)), "parameter": ["tempo"]}
+    )
+    board = json.loads(encoded(BOARDS["chain"]()))
+    asked = [query for query in queries(board) if query.language == "sql"]
+    assert len(asked) > 20
+    guilty = {
+        query.where: names for query in asked if (names := await read_whole(connection, large, asking.text(query)))
+    }
     assert guilty == {}
 
 

@@ -101,6 +101,12 @@ def test_lag_grows_before_the_first_commit_too(metrics: Metrics, clock: Clock) -
     assert value(metrics, "indexer_lag_seconds") == 45
 
 
+def test_the_lag_after_genesis_which_tells_no_time_counts_from_the_start(metrics: Metrics, clock: Clock) -> None:
+    clock.s += 45
+    metrics.committed(0, 0)
+    assert value(metrics, "indexer_lag_seconds") == 45
+
+
 def test_a_block_from_a_clock_ahead_of_ours_is_no_negative_lag(metrics: Metrics, clock: Clock) -> None:
     metrics.committed(7, clock.s + 3)
     assert value(metrics, "indexer_lag_seconds") == 0
