@@ -57,7 +57,8 @@ The path of the data, readable from the listing of this folder:
 * ``scaffold``  the migration of a new dataset, from its declaration
 * ``logs``      structured logs on stderr
 * ``demo``      everything at once, on a simulated chain
-* ``inspection`` what a person asks from beside it: status, check, rewind, psql
+* ``inspection`` what a person asks from beside it: status, verify, rewind, psql
+* ``preflight`` what `run` would meet and take, looked at before: the command check
 * ``playground`` the simulated chain as commands start it
 * ``cli``       the commands
 """
