@@ -148,6 +148,7 @@ def _limits(one: EndpointFacts) -> Finding:
 
 def of_start(settings: Settings, start: StartFacts, database: DatabaseFacts) -> Iterator[Finding]:
     """What `run` would do first."""
+    other = "" if settings.start == "latest" else ", or begin with --start latest"
     for one in start.beginnings:
         who = listed(one.datasets)
         if one.after_block is not None:
@@ -155,7 +156,7 @@ def of_start(settings: Settings, start: StartFacts, database: DatabaseFacts) -> 
         elif one.endpoint is None:
             yield Finding(
                 Level.BAD, Topic.START, f"no endpoint has the state of block {one.first_block} any more, where {who} "
-                "would begin", "name an archive node with --archive, or begin with --start latest",
+                "would begin", "name an archive node with --archive" + other,
             )  # fmt: skip
         else:
             why = f"--start {settings.start}"

@@ -187,8 +187,8 @@ async def backfill(
     blocks = [one for one, _ in sampled]
     times = [(block.number, ms) for block, ms in sampled if ms is not None]
     return _projected(
-        blocks, received, _block_s(times), first, last, reach if oldest > first else first, workers, bytes_per_row or BYTES_PER_ROW,
-        time.monotonic() - began_s,
+        blocks, received, _block_s(times), first, last, reach if oldest > first else first, workers,
+        bytes_per_row or BYTES_PER_ROW, time.monotonic() - began_s,
     )  # fmt: skip
 
 

@@ -1,0 +1,121 @@
+"""The size of a trie, told by a few walks, against the trie's own count."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from indexer.devchain.trie_build import TrieStore
+from indexer.preflight.census import Census, census, interval
+from indexer.trie import EMPTY_ROOT, HashedValue, MissingNode, decode_node, nibbles
+
+PREFIXES = [bytes([first]) * 32 for first in (0x11, 0x12, 0x5A, 0xC0)]
+
+
+def made(seed: int, keys: int) -> dict[bytes, bytes]:
+    """A state with a small map, a large one, one whose groups differ in size, and one of long values."""
+    rng = random.Random(seed)
+    state = {PREFIXES[0] + bytes([at]): b"small" for at in range(5)}
+    state |= {PREFIXES[1] + rng.randbytes(32): rng.randbytes(rng.choice((8, 40))) for _ in range(keys)}
+    for group in range(24):
+        members = keys // 20 if group % 8 == 0 else 20 + group
+        state |= {PREFIXES[2] + group.to_bytes(2, "little") + rng.randbytes(32): b"\1" for _ in range(members)}
+    state |= {PREFIXES[3] + rng.randbytes(16): bytes([at % 7]) * 300 for at in range(200)}
+    return state | {rng.randbytes(40): b"of another map" for _ in range(50)}
+
+
+def taken(store: TrieStore, root: bytes, seed: int, prefixes: list[bytes] = PREFIXES) -> tuple[Census, int, int]:
+    """The census over a store that serves proofs, the number of rounds and of nodes asked for."""
+    rounds = asked = 0
+
+    steps = census(root, prefixes, random.Random(seed))
+    try:
+        asks = next(steps)
+        while True:
+            rounds, asked = rounds + 1, asked + len(asks)
+            asks = steps.send({ask.hash: store.raw[ask.hash] for ask in asks})
+    except StopIteration as end:
+        return end.value, rounds, asked
+
+
+def truth(store: TrieStore, root: bytes, prefixes: list[bytes]) -> tuple[int, int, int]:
+    """Keys, nodes that stand by themselves with long values, and their bytes, by going everywhere."""
+    wanted = [nibbles(prefix) for prefix in prefixes]
+    keys = nodes = size = 0
+
+    def visit(raw: bytes, path: bytes, by_hash: bool) -> None:
+        nonlocal keys, nodes, size
+        node = decode_node(raw)
+        here = path + node.partial
+        inside = any(here.startswith(prefix) for prefix in wanted)
+        if inside and by_hash:
+            nodes, size = nodes + 1, size + len(raw)
+        if inside and node.value is not None:
+            keys += 1
+            if isinstance(node.value, HashedValue):
+                nodes, size = nodes + 1, size + len(store.raw[node.value.hash])
+        for slot, child in enumerate(node.children or ()):
+            if child is not None:
+                long = len(child) == 32
+                visit(store.raw[child] if long else child, here + bytes([slot]), long)
+
+    visit(store.raw[root], b"", True)
+    return keys, nodes, size
+
+
+def test_the_range_holds_the_truth_in_about_nineteen_of_twenty_cases() -> None:
+    state = made(1, 6000)
+    store = TrieStore()
+    root = store.update(EMPTY_ROOT, state)
+    keys, nodes, size = truth(store, root, PREFIXES)
+    assert keys == sum(key.startswith(tuple(PREFIXES)) for key in state)
+    within = 0
+    likely = []
+    for seed in range(40):
+        found, rounds, asked = taken(store, root, seed)
+        assert not found.is_exact
+        assert rounds < 20
+        assert asked < nodes / 3, "a census reads a part, not all"
+        within += found.keys.low <= keys <= found.keys.high
+        likely.append((found.keys.likely, found.nodes.likely, found.bytes.likely))
+        assert found.keys.high < 2 * keys, "a range that says nothing"
+    assert within >= 35
+    for at, true in enumerate((keys, nodes, size)):
+        assert sum(one[at] for one in likely) / len(likely) == pytest.approx(true, rel=0.03), "no bias"
+
+
+def test_a_small_state_is_counted_not_estimated() -> None:
+    state = {PREFIXES[0] + bytes([at]): bytes([at]) * at for at in range(60)} | {b"\x99" * 33: b"other"}
+    store = TrieStore()
+    root = store.update(EMPTY_ROOT, state)
+    found, _, _ = taken(store, root, 0)
+    keys, nodes, size = truth(store, root, PREFIXES)
+    assert found.is_exact
+    assert (found.keys.low, found.keys.high) == (keys, keys) == (60, 60)
+    assert (found.nodes.likely, found.bytes.likely) == (nodes, size)
+
+
+@pytest.mark.parametrize("state", [{}, {b"\x99" * 33: b"of another map"}])
+def test_nothing_is_found_where_nothing_is(state: dict[bytes, bytes]) -> None:
+    store = TrieStore()
+    found, _, _ = taken(store, store.update(EMPTY_ROOT, state), 0)
+    assert (found.keys.high, found.nodes.high, found.bytes.high) == (0, 0, 0)
+
+
+def test_a_node_that_is_not_sent_ends_it() -> None:
+    store = TrieStore()
+    steps = census(store.update(EMPTY_ROOT, made(2, 50)), PREFIXES, random.Random(0))
+    next(steps)
+    with pytest.raises(MissingNode):
+        steps.send({})
+
+
+def test_an_interval_grows_with_the_spread_and_one_value_tells_little() -> None:
+    assert interval([5.0, 5.0, 5.0]).high == 5.0
+    wide = interval([1.0, 9.0, 5.0])
+    assert wide.low == 0.0
+    assert wide.high > 9.0
+    assert interval([1.0, 9.0, 5.0], least=2.0).low == 2.0
+    alone = interval([4.0])
+    assert (alone.low, alone.high) == (2.0, 8.0)
