@@ -241,9 +241,11 @@ async def _held(caller: _Caller, known: dict[str, Any], head: int, head_ms: int 
         times[number] = await caller.time_ms(block_hash)
         return times[number] is not None
 
+    known["has_head_state"] = await has_state(head)
+    if not known["has_head_state"]:
+        return
     found = await horizon.find(has_state, head)
-    if found is None:
-        known["problem"] = f"the state of its finalized block {head} cannot be read"
+    if found is None:  # another node behind the same address
         return
     known["oldest_state_block"], known["is_uneven"] = found.oldest, found.is_uneven
     known["state_blocks"] = head - found.oldest + 1

@@ -93,6 +93,8 @@ class EndpointFacts:
     proofs: bool | None = None
     """Whether read proofs are served and lead to the state root."""
     proofs_problem: str | None = None
+    has_head_state: bool | None = None
+    """Whether the state of the finalized block can be read."""
     oldest_state_block: int | None = None
     """The first block whose state can be read, as can that of all later ones."""
     state_blocks: int | None = None

@@ -35,7 +35,7 @@ LITTLE_SPACE_BYTES = 20 << 30
 def of_endpoints(endpoints: Sequence[EndpointFacts], genesis: str | None) -> Iterator[Finding]:
     """What the endpoints are good for; ``genesis`` is the hash of block 0 that they must have, None if any will do."""
     good = [one for one in endpoints if usable(one, genesis)]
-    is_served = any(not one.is_archive for one in good)
+    is_served = any(not one.is_archive and _serves(one) for one in good)
     for one in endpoints:
         failure = Level.WARNING if is_served else Level.BAD
         yield from _of_endpoint(one, genesis, failure)
@@ -52,6 +52,11 @@ def of_endpoints(endpoints: Sequence[EndpointFacts], genesis: str | None) -> Ite
             "incomplete",
             "use a node that serves state_getReadProof, such as one of your own",
         )  # fmt: skip
+
+
+def _serves(one: EndpointFacts) -> bool:
+    """Whether `run` could work with this endpoint alone, as far as it told."""
+    return one.has_head_state is not False and not any(method in NEEDED for method in one.missing_methods or ())
 
 
 def _of_endpoint(one: EndpointFacts, genesis: str | None, failure: Level) -> Iterator[Finding]:
@@ -75,6 +80,9 @@ def _of_endpoint(one: EndpointFacts, genesis: str | None, failure: Level) -> Ite
         level = Level.GOOD if one.proofs else Level.WARNING
         text = "served, lead to the state root" if one.proofs else one.proofs_problem
         yield Finding(level, Topic.ENDPOINT, f"{one.name}: read proofs: {text}")
+    if one.has_head_state is False:
+        text = f"{one.name}: the state of its finalized block {one.finalized_block} cannot be read"
+        yield Finding(failure, Topic.ENDPOINT, text)
     if one.oldest_state_block is not None:
         yield _state(one)
     if one.is_uneven:

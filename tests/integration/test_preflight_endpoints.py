@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from rich.console import Console
 from endpoints_at_fault import grown, refusing, silent_on
 from poor_nodes import Behind, Pruned
 from preflighting import CLOSED, checked, level, told
 
-from indexer import config
+from indexer import config, preflight
 from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import METHODS, SUBSCRIBE, RpcError
 from indexer.devchain.server import DevNode, Tamper
@@ -161,7 +163,41 @@ async def test_methods_that_are_lacking_are_named_with_what_they_cost(chain: Cha
         report = await checked(node, **place)
     assert set(report.endpoints[0].missing_methods or ()) == lacking
     assert level(report, "lacks chain_subscribeFinalizedHeads: heads are asked for") is Level.WARNING
-    assert "state_queryStorageAt" in told(report, "without which nothing works").text
+    assert level(report, "lacks state_queryStorageAt, without which nothing works") is Level.BAD
+    assert not report.works
+
+
+async def test_a_node_that_cannot_read_its_own_heads_state_cannot_be_followed(
+    chain: Chain, good: DevNode, place: dict[str, Any]
+) -> None:
+    refuse = refusing(4003, "State already discarded", method="state_queryStorageAt")
+    async with DevNode(chain, tamper=refuse) as node:
+        alone = await checked(node, **place)
+        beside = await checked(node, good, **place)
+    assert level(alone, f"the state of its finalized block {HEIGHT} cannot be read") is Level.BAD
+    assert not alone.works
+    assert beside.works
+
+
+async def test_a_page_for_a_terminal_says_what_the_lines_say(chain: Chain, place: dict[str, Any]) -> None:
+    async def name_it(method: str, _params: Any, result: Any) -> Any:
+        return "[red]De\x1b[2Jv[/red]" if method == "system_chain" else result
+
+    async with DevNode(chain, tamper=name_it) as node:
+        report = await checked(node, CLOSED, sample_blocks=2, **place)
+    console = Console(file=io.StringIO(), force_terminal=True, width=300, color_system=None, legacy_windows=False)
+    console.print(preflight.as_page(report))
+    assert isinstance(console.file, io.StringIO)
+    page = console.file.getvalue()
+    lines = "\n".join(preflight.as_lines(report))
+    for one in report.findings:
+        assert one.text in lines
+        assert one.text in page or (one.level is Level.GOOD and one.topic is Topic.ENDPOINT)
+        assert one.advice is None or (one.advice in page and one.advice in lines)
+    assert "[red]De\ufffd[2Jv[/red], genesis 0x" in page
+    assert "\x1b[2J" not in page + lines
+    assert f"{node.url} " in page
+    assert preflight.as_json(report).count("\x1b") == 0
 
 
 def test_the_devchain_serves_what_is_asked_for() -> None:
