@@ -9,10 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
-from rich.console import Console
 from endpoints_at_fault import grown, refusing, silent_on
 from poor_nodes import Behind, Pruned
 from preflighting import CLOSED, checked, level, told
+from rich.console import Console
 
 from indexer import config, preflight
 from indexer.devchain.chain import Chain
