@@ -156,7 +156,7 @@ def check(
     Give it the options that `run` is to have. It asks every endpoint by itself: which chain and node, how late, which
     methods and limits, read proofs, how far back its state goes. It looks at the database: rights, schema, settings,
     room, who else writes to it. It says where `run` would begin, and if somebody has the state for that. Then it
-    estimates the first block by walks into the state trie, and captures some blocks without writing them, to tell how
+    estimates the first block from a part of the state trie, and captures some blocks without writing them, to tell how
     long a backfill takes and how large the database becomes.
 
     Exit codes: 0 `run` would work (there may be warnings), 2 it would not.

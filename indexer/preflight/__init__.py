@@ -227,7 +227,7 @@ class _Work:
         begins = beginning.bootstrapped(start)
         if begins is None or begins.endpoint is None or begins.first_block > start.finalized_block:
             return None
-        self.tell(f"estimating the state of block {begins.first_block} by walks into it")
+        self.tell(f"estimating the state of block {begins.first_block}")
         left_s = self.left_s * BOOTSTRAP
         asked = sampling.bootstrap(
             self.node,

@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """An estimate: the likely value, and what it lies between in about 19 of 20 cases."""
+    """An estimate: the likely value, and what it lies between in about nine of ten cases."""
 
     low: float
     likely: float

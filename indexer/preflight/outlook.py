@@ -10,7 +10,7 @@ from indexer.preflight.words import between, count, duration, size
 
 def of_bootstrap(facts: BootstrapFacts) -> Iterator[Finding]:
     """The first block."""
-    how = "counted" if facts.is_exact else "estimated by walks into the state trie, 95 % range"
+    how = "counted" if facts.is_exact else "estimated from a part of the trie"
     yield Finding(
         Level.GOOD, Topic.BOOTSTRAP,
         f"the state of block {facts.block} has {between(facts.keys)} keys under {facts.items} items, "

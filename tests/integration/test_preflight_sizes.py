@@ -43,11 +43,11 @@ async def test_the_size_of_the_state_is_within_the_range_that_is_told(
     plain = (await checked(good, sample_blocks=1, database_url=empty_database)).bootstrap
     assert plain is not None
     assert plain.keys.low <= true <= plain.keys.high
-    monkeypatch.setattr(sampling, "census", lambda *a, **b: census.census(*a, **b, opened=10**6))
+    monkeypatch.setattr(sampling, "census", lambda *a, **b: census.census(*a, **b, most=10**6))
     exact = (await checked(good, sample_blocks=1, database_url=empty_database)).bootstrap
     assert exact is not None
     assert (exact.is_exact, exact.block, exact.keys.low, exact.keys.high) == (True, HEIGHT, true, true)
-    monkeypatch.setattr(sampling, "census", lambda *a, **b: census.census(*a, **b, opened=3, walks=2))
+    monkeypatch.setattr(sampling, "census", lambda *a, **b: census.census(*a, **b, most=30))
     guess = (await checked(good, sample_blocks=1, database_url=empty_database)).bootstrap
     assert guess is not None
     assert not guess.is_exact
