@@ -138,7 +138,7 @@ async def test_a_time_that_is_over_is_told_and_what_was_found_by_then_is_kept(
 
     forever = silent_on()
     async with DevNode(chain, tamper=stop_serving) as node:
-        report = await checked(node, sample_blocks=2, timeout_s=2, database_url=empty_database)
+        report = await checked(node, sample_blocks=2, timeout_s=8, database_url=empty_database)
     assert report.works
     assert (report.bootstrap, report.backfill) == (None, None)
     assert level(report, "the first block was not looked into") is Level.NOTE

@@ -112,6 +112,19 @@ def test_what_has_more_mass_is_drawn_more_often_and_each_as_often_as_is_said() -
     assert sum(chances.values()) == pytest.approx(20, abs=1)
 
 
+def test_of_many_large_values_some_tell_the_length_of_all() -> None:
+    rng = random.Random(3)
+    state = {PREFIXES[0] + rng.randbytes(16): bytes([at % 251]) * rng.randrange(100, 400) for at in range(1200)}
+    store = TrieStore()
+    root = store.update(EMPTY_ROOT, state)
+    keys, nodes, size = truth(store, root, PREFIXES)
+    found, _, asked = taken(store, root, 0)
+    assert not found.is_exact
+    assert asked < nodes
+    assert (found.keys.likely, found.nodes.likely) == (keys, nodes)
+    assert found.bytes.likely == pytest.approx(size, rel=0.05)
+
+
 def test_a_small_state_is_counted_not_estimated() -> None:
     state = {PREFIXES[0] + bytes([at]): bytes([at]) * at for at in range(60)} | {b"\x99" * 33: b"other"}
     store = TrieStore()
