@@ -68,7 +68,8 @@ The path of the data, readable from the listing of this folder:
 * ``demo``      everything at once, on a simulated chain
 * ``status``    how a database stands, in figures and in words
 * ``status_view`` the same as a terminal shows it
-* ``inspection`` what a person asks from beside it: status, check, rewind, psql
+* ``inspection`` what a person asks from beside it: status, verify, rewind, psql
+* ``preflight`` what `run` would meet and take, looked at before: the command check
 * ``manual``    the pages of the manual that are written from the code
 * ``playground`` the simulated chain as commands start it
 * ``cli``       the commands

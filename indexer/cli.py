@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.text import Text
 from typer.core import TyperGroup
 
-from indexer import __version__, config, daemon, inspection, logs, options, status_view
+from indexer import __version__, config, daemon, inspection, logs, options, preflight, status_view
 from indexer import status as standing
 from indexer import verify as verification
 from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
@@ -179,15 +179,54 @@ def status(
 
 
 @app.command()
-@with_settings("network", "rpc_timeout_s", "archive", "item", *DATABASE_OPTIONS)
-def check(settings: config.Settings) -> None:
-    """Check the configuration, the node and the database, without changing anything."""
-    findings = anyio.run(inspection.check, settings)
-    for finding in findings:
-        verdict = ("ok ", "green") if finding.good else ("no ", "red")
-        out.print(Text.assemble(verdict, hide(finding.text)), soft_wrap=True)
-    if not all(finding.good for finding in findings):
+@with_settings()
+def check(
+    settings: config.Settings,
+    sample_blocks: Annotated[
+        int,
+        typer.Option(
+            help="Blocks to capture and throw away, to tell what a backfill takes. 0: measure nothing.", min=0, max=100
+        ),
+    ] = preflight.SAMPLE_BLOCKS,
+    timeout: Annotated[
+        float,
+        typer.Option(help="Seconds for everything; what is not done by then is told so.", min=1),
+    ] = preflight.TIMEOUT_S,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, see docs/CHECK.md.")] = False,
+) -> None:
+    """Tell what `run` would meet, do and take, without changing anything: a dry run.
+
+    Give it the options that `run` is to have. It asks every endpoint by itself: which chain and node, how late, which
+    methods and limits, read proofs, how far back its state goes. It looks at the database: rights, schema, settings,
+    room, who else writes to it. It says where `run` would begin, and if somebody has the state for that. Then it
+    estimates the first block from a part of the state trie, and captures some blocks without writing them, to tell how
+    long a backfill takes and how large the database becomes.
+
+    Exit codes: 0 `run` would work (there may be warnings), 2 it would not.
+    """  # fmt: skip
+    if settings.log_level == "info":  # what it meets is in the report
+        logs.set_up(settings.log_format, "warning")
+    with _told(quiet=json) as tell:
+        look = partial(preflight.check, settings, sample_blocks=sample_blocks, timeout_s=timeout, tell=tell)
+        report = anyio.run(look)
+    if json:
+        sys.stdout.write(preflight.as_json(report) + "\n")
+    elif out.is_terminal:
+        out.print(preflight.as_page(report))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in preflight.as_lines(report))
+    if not report.works:
         raise typer.Exit(EXIT_USAGE)
+
+
+@contextmanager
+def _told(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A function that says what goes on: beside a spinner on a terminal, else a line each."""
+    if complaints.is_terminal:
+        with complaints.status("looking", spinner="dots") as shown:
+            yield lambda text: shown.update(Text(hide(text)))
+    else:
+        yield lambda text: None if quiet else complaints.print(f"{hide(text)} …", markup=False)
 
 
 @app.command()

@@ -1,6 +1,6 @@
-"""What a person asks of an indexer from beside it: status, check, rewind, psql.
+"""What a person asks of an indexer from beside it: status, verify, rewind, psql.
 
-Reads through SQL what the daemon committed and asks a node what it is; only ``rewind`` and
+Reads through SQL what the daemon committed; only ``rewind`` and
 ``migrated`` change anything, under locks.
 """
 
@@ -10,34 +10,21 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import anyio
 
 from indexer import daemon, datasets, embedded, migrate, migration_plan, verify
 from indexer import status as standing
-from indexer.capture import EVENTS, item_prefix
 from indexer.config import Settings
-from indexer.errors import ConfigError, IndexerError, Retryable, root_cause
+from indexer.errors import ConfigError, IndexerError, Retryable
 from indexer.model import BlockRef
 from indexer.node import open_node
-from indexer.redaction import redact
-from indexer.runtimes import metadata_at
-from indexer.scale import Runtime
 from indexer.status import Pace, Status
 from indexer.store import open_store
 
 WATCH_S = 2.0
 PACE_WAIT_S, PACE_POLL_S = 3.0, 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that ``check`` looked at."""
-
-    good: bool
-    text: str
 
 
 @asynccontextmanager
@@ -82,61 +69,6 @@ async def watch(settings: Settings, show: Callable[[Status | IndexerError], None
             except Retryable as error:
                 show(error)
             await anyio.sleep(WATCH_S)
-
-
-async def check(settings: Settings) -> list[Finding]:
-    """Look at the node and the database as ``run`` would, changing neither."""
-    findings = [Finding(True, f"configuration: network {', '.join(map(redact, settings.network))}")]
-    try:
-        findings += await _check_node(settings)
-    except (IndexerError, BaseExceptionGroup) as error:
-        findings.append(_failure("node", error))
-    try:
-        async with _existing_database(settings) as url:
-            revision = await migrate.current(url)
-            state = "empty, `indexer run` will fill it" if revision is None else f"at revision {revision}"
-            if revision not in (None, migrate.expected()):
-                state += f", `indexer migrate` or `run` will bring it to {migrate.expected()}"
-            findings.append(Finding(True, f"database: {redact(url)} is {state}"))
-    except (IndexerError, BaseExceptionGroup) as error:
-        findings.append(_failure("database", error))
-    return findings
-
-
-def _failure(what: str, error: BaseException) -> Finding:
-    cause = root_cause(error)
-    if not isinstance(cause, IndexerError):
-        raise error
-    return Finding(False, f"{what}: {cause}")
-
-
-async def _check_node(settings: Settings) -> list[Finding]:
-    async with open_node(settings.endpoints, timeout_s=settings.rpc_timeout_s) as node:
-        name, prefix = await node.chain()
-        genesis = await node.block_hash(0) or b""
-        finalized, best = await node.finalized(), await node.best()
-        expected = settings.genesis_hash
-        right = expected is None or expected == genesis
-        found = [
-            Finding(right, f"node: {redact(node.endpoint)} is {name}, genesis 0x{genesis.hex()}, SS58 prefix {prefix}"),
-            Finding(True, f"heads: best {best.number}, finalized {finalized.number}"),
-        ]
-        try:
-            nodes, _ = await node.read_proof([item_prefix(EVENTS)], finalized.hash)
-            header = await node.header(finalized.hash)
-            proven = header.state_root in nodes
-            found.append(
-                Finding(proven, f"read proofs: served, {'lead' if proven else 'do not lead'} to the state root")
-            )
-        except IndexerError as error:
-            found.append(Finding(False, f"read proofs: {error}; completeness cannot be proven over this endpoint"))
-        if settings.item:
-            runtime = Runtime.from_metadata(await metadata_at(node, finalized.hash))
-            for one in datasets.load(settings.item):
-                note = one.note(runtime)
-                there = f"runtime {runtime.spec_version} has it"
-                found.append(Finding(note is None, f"item {one.name}: {note or there}"))
-        return found
 
 
 async def migrated(settings: Settings, *, to: str | None = None, allow_downgrade: bool = False) -> str:

@@ -14,10 +14,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from indexer.embedded.place import prepare, psql_binary
+from indexer.embedded.place import obstacle, prepare, psql_binary
 from indexer.embedded.server import Server
 
-__all__ = ["postgres", "psql_binary"]
+__all__ = ["obstacle", "postgres", "psql_binary"]
 
 
 @asynccontextmanager

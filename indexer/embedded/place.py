@@ -112,6 +112,35 @@ def prepare(data_dir: Path) -> Place:
         raise ConfigError(f"cannot use the data folder {data_dir}: {error.strerror}: {error.filename}") from error
 
 
+def obstacle(data_dir: Path) -> str | None:
+    """Why ``prepare`` could not use ``data_dir``, as far as that shows without making anything; None if it could."""
+    root = data_dir.resolve() / "postgres"
+    try:
+        uid, _ = _run_as(root / "cluster")
+        if not wheel_programs().joinpath("postgres").exists():
+            return "the embedded Postgres is not installed here; give --database-url"
+    except ConfigError as error:
+        return str(error)
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir():
+        return f"cannot use the data folder {data_dir}: {there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"cannot use the data folder {data_dir}: this user may not write to {there}"
+    closed = closed_folder(there)
+    # What holds nothing but the new folder would be opened, see ``_open_the_way``.
+    would_open = closed == root or (closed == root.parent and not [one for one in closed.iterdir() if one != root])
+    if uid != os.geteuid() and closed is not None and not would_open:
+        return _closed(closed)
+    return None
+
+
+def _closed(folder: Path) -> str:
+    return (
+        f"Postgres cannot run as root, and {folder} is closed to the user it runs as instead: "
+        "choose another --data-dir (e.g. /var/lib/bittensor-indexer), or run as an ordinary user"
+    )
+
+
 def initialise(place: Place) -> None:
     """Run initdb where it never finished before. The caller holds the place's lock.
 
@@ -196,10 +225,7 @@ def _open_the_way(root: Path) -> None:
         folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
     closed = closed_folder(root)
     if closed is not None:
-        raise ConfigError(
-            f"Postgres cannot run as root, and {closed} is closed to the user it runs as instead: "
-            "choose another --data-dir (e.g. /var/lib/bittensor-indexer), or run as an ordinary user"
-        )
+        raise ConfigError(_closed(closed))
 
 
 def _programs_for(uid: int, root: Path) -> Path:

@@ -197,12 +197,33 @@ async def test_check_finds_what_run_would_and_changes_nothing(empty_database: st
     good = await indexer_async("check", "--network", devnode.url, "--database-url", empty_database)
     assert good.code == 0, good.err
     assert "lead to the state root" in good.out
+    assert re.search(r"^(ok|warn) +summary +run would work", good.out, re.M)
+    assert re.search(r"^ok +backfill +a block takes .* \(measured on 5 blocks", good.out, re.M)
     bad = await indexer_async("check", "--network", "ws://127.0.0.1:9", "--database-url", empty_database)
     assert bad.code == 2
-    assert "no node: no endpoint can be reached" in bad.out
+    assert re.search(r"^no +endpoint +ws://127.0.0.1:9 cannot be reached", bad.out, re.M)
+    assert re.search(r"^no +summary +run would not work", bad.out, re.M)
     connection = await asyncpg.connect(empty_database)
     assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     await connection.close()
+
+
+async def test_check_tells_machines_the_same_and_says_what_it_does_elsewhere(
+    empty_database: str, devnode: DevNode
+) -> None:
+    options = ["--network", devnode.url, "--database-url", empty_database, "--start", "2", "--sample-blocks", "2"]
+    ended = await indexer_async("check", "--json", *options)
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    assert report["works"] is True
+    assert report["endpoints"][0]["oldest_state_block"] == 0
+    assert report["start"]["beginnings"][0]["first_block"] == 2
+    assert len(report["backfill"]["sampled"]) == 2
+    assert {one["level"] for one in report["findings"]} <= {"good", "note", "warning"}
+    assert ended.err == ""
+    plain = await indexer_async("check", *options)
+    assert "asking 1 endpoint and the database" in plain.err
+    assert len(plain.out.splitlines()) >= len(report["findings"])
 
 
 async def test_rewind_forgets_above_a_block_and_run_brings_it_back(

@@ -21,6 +21,7 @@ from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 from indexer.devchain.tape import load_tape
 from indexer.errors import ConfigError, DeepReorg, WriterLocked, WrongChain
+from indexer.networks import Network
 from indexer.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +166,7 @@ async def test_a_node_of_another_chain_is_refused_and_nothing_is_lost(database: 
 async def test_a_named_network_refuses_an_endpoint_of_another_chain(
     database: str, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = config.Network((devnode.url,), genesis_hash=b"\x2f" * 32)
+    here = Network((devnode.url,), genesis_hash=b"\x2f" * 32)
     monkeypatch.setattr(config, "NETWORKS", {**config.NETWORKS, "here": here})
     with pytest.raises(WrongChain, match="check --network"):
         await index(database, "here", stop=3)
