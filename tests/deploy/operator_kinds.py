@@ -32,8 +32,10 @@ def _kind(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     return _object({"apiVersion": version, "kind": {"const": kind}, "metadata": metadata, "spec": spec})
 
 
+_RELABELING = _object({"action": {"enum": ["labeldrop", "labelkeep"]}, "regex": {"type": "string", "minLength": 1}})
 _ENDPOINT = _object(
-    {"port": NAME, "path": {"type": "string", "pattern": "^/"}, "interval": DURATION}, {"scrapeTimeout": DURATION}
+    {"port": NAME, "path": {"type": "string", "pattern": "^/"}, "interval": DURATION},
+    {"scrapeTimeout": DURATION, "relabelings": _list(_RELABELING)},
 )
 _EXPRESSION = {"type": "string", "minLength": 1}
 _RECORD = _object(

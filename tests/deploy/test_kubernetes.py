@@ -335,3 +335,13 @@ def test_each_file_of_rules_becomes_an_object_with_its_text(tmp_path: Path) -> N
 def test_the_folders_that_are_checked_are_all_there_are() -> None:
     found = {os.path.relpath(path.parent, KUBERNETES) for path in KUBERNETES.rglob("kustomization.yaml")}
     assert found == {*FOLDERS, "components/monitoring"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_operators_own_labels_displace_none_of_the_indexers(folder: str) -> None:
+    """Of the labels that the operator gives a target, ``endpoint`` would turn ours into ``exported_endpoint``."""
+    labels = {name for family in Metrics().registry._names_to_collectors.values() for name in family._labelnames}  # type: ignore
+    (scraped,) = [one["spec"]["podMetricsEndpoints"][0] for one in of_kind(rendered(folder), "PodMonitor")] or [None]
+    dropped = {one["regex"] for one in (scraped or {}).get("relabelings", []) if one["action"] == "labeldrop"}
+    given = {"endpoint", "pod", "namespace", "container", "job", "instance"}
+    assert scraped is None or given & labels == dropped
