@@ -107,6 +107,7 @@ async def test_from_the_start_to_the_stop(database: str, chain: Chain, devnode: 
         life.process.send_signal(signal.SIGTERM)
         assert await life.end(STOP_S) == 0
         assert life.count("STOPPING=1") == 1
+        assert life.count("STATUS=finishing the blocks in hand"), "the end is told when it begins, not when it is over"
         assert life.told.index("READY=1") < life.told.index("STOPPING=1")
         await started.over.wait()
         assert len(started.lives) == 1

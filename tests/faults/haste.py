@@ -6,6 +6,7 @@ stays as it is: nobody is to come back within a story.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -60,5 +61,8 @@ def hasten(set_attribute: Callable[[Any, str, Any], None], set_item: Callable[[A
 
 
 if __name__ == "__main__":
+    tries = daemon.FIRST_CONTACT_TRIES
     hasten(setattr, dict.__setitem__)
+    if "NOTIFY_SOCKET" in os.environ:  # a service is not to give up, however few tries a person would wait for
+        daemon.FIRST_CONTACT_TRIES = tries
     cli.main()
