@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the three roles and the database of the README's section Roles; the official Postgres image runs it once, when
+# Makes the three roles and the database of docs/OPERATING.md, section Roles; the official Postgres image runs it once, when
 # it makes a new cluster. Needs OWNER_PASSWORD, WRITER_PASSWORD and READER_PASSWORD. Passwords travel as
 # psql's variables, quoted by psql: any character may be in them.
 set -eu
