@@ -15,7 +15,7 @@ TEXT = (DEPLOY / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_path_that_is_named_is_there() -> None:
-    named = set(re.findall(r"\bdeploy/[\w./-]*\w", TEXT))
+    named = set(re.findall(r"(?:\btests/)?\bdeploy/[\w./-]*\w", TEXT))
     assert len(named) > 5
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()
     assert {
