@@ -161,7 +161,7 @@ class Link:
         elif name == self._begun or any(_subscribes(pending.method) for pending in self._pending.values()):
             if sum(map(len, self._early.values())) < EARLY_MAX:
                 self._early.setdefault(name, []).append(result)
-        else:
+        elif self._unsubscribe:  # else nobody ever subscribed, and it makes things up
             self._untaken.add(name)
 
     async def _end_untaken(self) -> None:
@@ -227,8 +227,11 @@ class Link:
         self._early.pop(subscription, None)
 
     async def close(self) -> None:
-        """Close the socket; the reader then ends by itself."""
-        await self._socket.close()
+        """Close the socket; the reader then ends by itself. Cut short, it is closed without a farewell."""
+        try:
+            await self._socket.close()
+        finally:
+            self._socket.transport.abort()
 
 
 def _subscribes(method: str) -> bool:

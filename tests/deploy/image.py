@@ -271,16 +271,22 @@ class Container:
 
     def stop(self) -> int:
         """What `docker stop` does: the image's stop signal to process 1; gives its exit code."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        (first,) = children.read_text(encoding="ascii").split()
-        os.kill(int(first), signal.Signals[self.stop_signal])
+        (first,) = self._first()
+        os.kill(first, signal.Signals[self.stop_signal])
         return self.wait()
 
     def kill(self) -> None:
         """End it, and all in it."""
         if self.process.poll() is None:
-            self.process.kill()  # --kill-child: process 1 dies with it, and the rest with process 1
+            for first in self._first():  # not left to --kill-child: that is forgotten with the change of the user
+                os.kill(first, signal.SIGKILL)  # and all others in there with it
+            self.process.kill()
         self.process.wait()
+
+    def _first(self) -> list[int]:
+        """Process 1 of the container, as it is called out here; none before it is there."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text(encoding="ascii").split()]
 
     def until(self, true: Callable[[], bool], what: str, within_s: float = 90.0) -> None:
         """Wait for something while the container lives; what it printed is in the error."""

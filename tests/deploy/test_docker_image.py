@@ -43,6 +43,15 @@ def test_the_image_indexes_as_nobody_on_a_read_only_root_and_stops_on_sigterm(tm
         assert_sees_a_closed_root(containers, image)
         first = runs_with_its_own_postgres(containers, image, volume)
         runs_on_another_database_without_a_volume(containers, image, volume, first)
+    assert not [link for link in Path("/proc").glob("[0-9]*/root") if leads_into(link, image)], "left behind"
+
+
+def leads_into(link: Path, image: Image) -> bool:
+    """Whether a process has its root in a folder of the image's."""
+    try:
+        return str(image.layer.parent) in os.readlink(link)
+    except OSError:  # it has just ended
+        return False
 
 
 def runs_with_its_own_postgres(containers: Pod, image: Image, volume: Path) -> int:

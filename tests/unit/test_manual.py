@@ -62,7 +62,7 @@ def test_every_option_is_in_the_reference_under_all_its_names() -> None:
 
 def test_the_commands_of_an_option_are_those_that_show_it_in_their_help() -> None:
     commands = settings_page.commands_by_option()
-    assert set(commands["workers"]) == {"run"}
+    assert set(commands["standby"]) == {"run", "check"}
     assert {"run", "status", "verify", "psql"} <= set(commands["database_url"])
     assert "demo" not in commands["data_dir"], "the demo's own option of that name"
 
