@@ -278,9 +278,11 @@ class Container:
     def kill(self) -> None:
         """End it, and all in it."""
         if self.process.poll() is None:
-            for first in self._first():  # not left to --kill-child: that is forgotten with the change of the user
-                os.kill(first, signal.SIGKILL)  # and all others in there with it
-            self.process.kill()
+            first = self._first()  # not left to --kill-child: that is forgotten with the change of the user
+            for pid in first:
+                os.kill(pid, signal.SIGKILL)  # and all others in there with it; unshare ends after it
+            if not first:
+                self.process.kill()
         self.process.wait()
 
     def _first(self) -> list[int]:

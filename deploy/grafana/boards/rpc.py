@@ -42,8 +42,8 @@ def rows(board: dashboard.Dashboard) -> None:
                over_time("min by (endpoint) (indexer_endpoint_usable{@})", "{{endpoint}}"), height=7)
     )  # fmt: skip
     board.with_panel(
-        lines("Left, by cause", "How often since the start; what the causes mean, docs/ENDPOINTS.md says. busy now and then "
-              "is usual with public endpoints.", "locale",
+        lines("Left, by cause", "How often since the start; what the causes mean, docs/ENDPOINTS.md says. busy now and "
+              "then is usual with public endpoints.", "locale",
               over_time(f"sum by (endpoint, cause) (indexer_endpoint_left_total{{@}}) > 0 {_EVERY_ENDPOINT}",
                         "{{endpoint}} {{cause}}"), height=7)
     )  # fmt: skip
