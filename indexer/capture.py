@@ -175,12 +175,12 @@ async def capture(
         asked = [(before if want.old else walk.header, want) for walk in walks for want in walk.wants]
         nodes, made = await _fetch(node, asked)
         calls += made
-        read += len({want.hash for _, want in asked})  # proofs hold the nodes above them once more
         cache.update(nodes)
         for walk in walks:
             if walk.wants:
                 walk.advance(nodes)
         if bootstrap:
+            read += len({want.hash for _, want in asked})  # proofs hold the nodes above them once more
             progress(read, left)
     code = then.values().get(CODE_KEY)
     if not isinstance(code, HashedValue):
