@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -176,7 +177,7 @@ def _new_database(portal: BlockingPortal, server_url: str, template: str) -> Ite
 
 
 def _with_database(url: str, name: str) -> str:
-    return f"{url.rpartition('/')[0]}/{name}"
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 async def _execute(url: str, statement: str) -> None:

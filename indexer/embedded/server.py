@@ -24,6 +24,7 @@ import structlog
 from indexer.embedded.pidfile import PidFile, disown
 from indexer.embedded.place import DATABASE, USER, Place, environment, initialise, rotate_log
 from indexer.errors import Fatal, backoff
+from indexer.sqlstate import FOREIGN
 
 ANSWER_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 60.0
@@ -83,7 +84,9 @@ class Server:
         return self._url(self.port or 0, DATABASE)
 
     def _url(self, port: int, database: str) -> str:
-        return f"postgresql://{USER}:{self.place.password}@127.0.0.1:{port}/{database}"
+        # The server speaks no TLS. Besides the round trip for asking, asyncpg leaves an exception to nobody if it is
+        # cancelled while it asks.
+        return f"postgresql://{USER}:{self.place.password}@127.0.0.1:{port}/{database}?sslmode=disable"
 
     async def ensure(self) -> None:
         """Join the running server, or start one. Later calls keep to the port of the first.
@@ -169,12 +172,12 @@ class Server:
             connection = await asyncpg.connect(self._url(found.port, "postgres"), timeout=ANSWER_TIMEOUT_S)
         except asyncpg.CannotConnectNowError:
             return State.BUSY, True
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except FOREIGN:
             return alive, False
         try:
             folder = await connection.fetchval("SHOW data_directory")
             return (State.RUNNING if folder == str(self.place.cluster) else State.GONE), True
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except FOREIGN:
             return alive, False
         finally:
             connection.terminate()
@@ -224,7 +227,7 @@ class Server:
                 connection = await asyncpg.connect(self._url(port, "postgres"), timeout=ANSWER_TIMEOUT_S)
             except asyncpg.CannotConnectNowError:
                 silent_since = anyio.current_time()  # crash recovery may take minutes
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except FOREIGN:
                 pass
             else:
                 try:

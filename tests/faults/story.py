@@ -143,8 +143,6 @@ class _Stage:
 
 async def tell(plan: Plan, dsn: str, clock: Callable[[float], None]) -> Told:
     """Live through a plan while the indexer fills ``dsn``; ``clock`` moves the wall clock by so many seconds."""
-    # asyncpg leaves an exception to nobody if it is cancelled, or cut off, while it offers TLS.
-    dsn += "?sslmode=disable"
     chain = Chain(Branching(plan))
     chain.grow(plan.begun)
     chain.finalize(plan.begun_final)

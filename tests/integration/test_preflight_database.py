@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import asyncpg
@@ -202,7 +203,7 @@ async def test_a_role_that_may_make_no_tables_cannot_begin(good: DevNode, empty_
 
 
 async def test_settings_that_break_or_slow_a_run_are_told(good: DevNode, database: str) -> None:
-    name = database.rpartition("/")[2]
+    name = urlsplit(database).path[1:]
     async with connected(database) as connection:
         for setting in ("statement_timeout = '2s'", "jit = on", "synchronous_commit = off", "work_mem = '1MB'"):
             await connection.execute(f"ALTER DATABASE {name} SET {setting}")
@@ -226,7 +227,7 @@ async def test_another_encoding_is_told(good: DevNode, postgres_url: str) -> Non
     async with connected(postgres_url) as admin:
         await admin.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
         try:
-            report = await checked(good, database_url=f"{postgres_url.rpartition('/')[0]}/{name}")
+            report = await checked(good, database_url=urlsplit(postgres_url)._replace(path=f"/{name}").geturl())
         finally:
             await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     assert level(report, "encoding is LATIN1") is Level.BAD

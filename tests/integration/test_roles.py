@@ -58,7 +58,7 @@ async def roles(postgres_url: str) -> AsyncIterator[Roles]:
     script = script.replace("...", "secret")
     server, inside = script.split("-- in that database")
     parts = urlsplit(postgres_url)
-    base = postgres_url.rpartition("/")[0]
+    base = f"postgresql://{parts.netloc}"
     admin = await asyncpg.connect(postgres_url)
     for statement in server.split(";"):
         if statement.strip():
