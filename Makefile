@@ -7,7 +7,7 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak endurance size format docs demo lock migration manifests dashboards pictures clean
+.PHONY: help setup test lint soak endurance size bench format docs demo lock migration manifests dashboards pictures clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
@@ -15,6 +15,7 @@ help:
 	@echo "make soak SEEDS=1-500  live through seeded fault stories; prints each seed that fails"
 	@echo "make endurance         live long with faults, and through a long finality stall; BLOCKS=20000 STALL=3000"
 	@echo "make size SCALE=1      time the documented queries at the full chain's size, see docs/SIZE.md; ARGS=--partitions"
+	@echo "make bench             time it against floors and scalecodec: see tests/bench/RESULTS.md; ARGS='--short trie'"
 	@echo "make lint              ruff, mypy and the import contract"
 	@echo "make format            let ruff lay out the code"
 	@echo "make docs              write the documents that are made from the code: schema, metrics, configuration"
@@ -73,6 +74,10 @@ endurance: setup
 SCALE := 1
 size: setup
 	$(VENV)/bin/python -m bench --scale $(SCALE) $(ARGS)
+
+# Ratios of two sides of one run, never times. ARGS='--short' is what CI runs, ARGS='trie write' are some of them.
+bench: setup
+	$(VENV)/bin/python tests/bench $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check $(SOURCES)
