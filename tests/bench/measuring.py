@@ -1,4 +1,4 @@
-"""What a bench is and how two sides are timed: always both in one run, in turns, so that a busy machine hits both alike.
+"""What a bench is and how two sides are timed: in one run and in turns, so that a busy machine hits both alike.
 
 Owns cases, runs and the medians; knows nothing of what is measured. A figure is a ratio of two sides of one run,
 never seconds: seconds are kept beside it for whoever wants to look.
