@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parent / "integration")]
 
+import structlog  # noqa: E402
 from measuring import Case, Effort  # noqa: E402
 from report import entry, keep, show  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -41,6 +43,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no bench is called {', '.join(sorted(unknown))}: there are {', '.join(c.name for c in known)}")
     effort = Effort(asked.runs or (RUNS_SHORT if asked.short else RUNS), asked.short)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console, load = Console(), os.getloadavg()[0]
     entries, far_off = [], []
     for case in known:
