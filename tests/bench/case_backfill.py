@@ -17,12 +17,13 @@ from statistics import median
 
 import anyio
 import anyio.to_thread
+from loads import finney_chain
 from measuring import Case, Effort, Figure, Goal
 from processes import HERE, Databases, NodeProcess, cpu_s, databases, indexer, tree_cpu_s, watched
 
 CPU, CALLS = Goal(3.0, "at most"), Goal(2.0, "at most")
 AT_ONCE = 8
-SHORT = "simulated:150"
+BLOCKS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ async def backfills(chain: str, runs: int, *options: str) -> list[Spent]:
 
 def backfill(effort: Effort) -> list[Figure]:
     """Processor time against the floor's, and calls per block."""
-    found = anyio.run(backfills, SHORT, effort.runs)
+    found = anyio.run(backfills, finney_chain(effort.short, BLOCKS), effort.runs)
     parts = ("node_s", "indexer_s", "postgres_s", "floor_node_s", "client_s", "per_s", "kib", "requests")
     notes = {name: round(median(getattr(one, name) for one in found), 4) for name in parts}
     return [

@@ -11,12 +11,15 @@ from statistics import median, quantiles
 
 import anyio
 import anyio.to_thread
-from case_backfill import SHORT, first_state
+from case_backfill import first_state
+from loads import finney_chain
 from measuring import Case, Effort, Figure, Goal
 from processes import NodeProcess, databases, indexer, watched
 
 MEDIAN, WORST = Goal(150.0, "at most"), Goal(1000.0, "at most")
-BLOCKS, BLOCKS_SHORT = 300, 12
+BLOCKS, BLOCKS_SHORT = 120, 12
+BEFORE, BEFORE_SHORT = 200, 8
+"""Blocks that are there before: the indexer has caught up with them, and knows what changes often."""
 INTERVAL_S, INTERVAL_SHORT_S = 1.0, 0.5
 
 
@@ -42,7 +45,8 @@ async def follow(chain: str, blocks: int, interval_s: float) -> tuple[list[float
 def live(effort: Effort) -> list[Figure]:
     """p50 and p99 in milliseconds."""
     blocks, interval_s = (BLOCKS_SHORT, INTERVAL_SHORT_S) if effort.short else (BLOCKS, INTERVAL_S)
-    runs = [anyio.run(follow, SHORT, blocks, interval_s) for _ in range(1 if effort.short else effort.runs)]
+    chain = finney_chain(effort.short, BEFORE_SHORT if effort.short else BEFORE)
+    runs = [anyio.run(follow, chain, blocks, interval_s) for _ in range(1 if effort.short else effort.runs)]
     notes = {"node answering ms per block": round(median(node_ms for _, node_ms in runs), 2), "blocks per run": blocks}
     return [
         Figure("p50 in ms", MEDIAN, tuple(median(latencies) for latencies, _ in runs), unit="ms", notes=notes),

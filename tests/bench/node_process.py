@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import anyio
 import anyio.to_thread
 
+from indexer.devchain import finney
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 
@@ -57,11 +58,18 @@ def opened(spec: str) -> Any:
     if kind == "quiet":
         return simulated_chain(1, quiet_from=40, keep_states=STATES_KEPT, keep_blocks=STATES_KEPT)
     if kind == "simulated":
-        chain = simulated_chain(1)
-        chain.grow(int(rest))
-        chain.finalize(int(rest))
-        return chain
+        return grown(simulated_chain(1), int(rest))
+    if kind == "finney":
+        folder, _, blocks = rest.rpartition(":")
+        return grown(finney.open_chain(Path(folder)), int(blocks))
     raise SystemExit(f"no chain is called {spec}")
+
+
+def grown(chain: Any, blocks: int) -> Any:
+    """The chain with so many blocks, all final."""
+    chain.grow(blocks)
+    chain.finalize(blocks)
+    return chain
 
 
 def reveal(chain: Any, number: int) -> None:
