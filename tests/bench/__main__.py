@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parent / "integration")]
+BESIDE = (HERE, HERE.parents[1], HERE.parent / "integration", HERE.parent / "unit" / "scale")
+sys.path[:0] = map(str, BESIDE)
 
 import structlog  # noqa: E402
 from measuring import Case, Effort  # noqa: E402
