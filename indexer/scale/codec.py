@@ -10,21 +10,27 @@ from typing import Any
 
 from indexer.errors import DecodeError
 from indexer.scale import encode, trace
-from indexer.scale.compiler import MISFIT, Compiler
+from indexer.scale.compiler import MISFIT, Compiler, Decoder
 from indexer.scale.document import Values
 from indexer.scale.registry import Registry
+
+
+_ASIDE = (*MISFIT, RecursionError)
+"""What ends the short way through a compiled function, a type not compiled yet (``KeyError``) among them."""
 
 
 class Codec:
     """The decoders of one runtime, compiled as they are asked for."""
 
-    __slots__ = ("_compiler", "_values", "registry", "ss58_prefix")
+    __slots__ = ("_compiler", "_decoders", "_values", "registry", "ss58_prefix")
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.ss58_prefix = 42
         """Of the runtime's addresses: set by ``Runtime``, which finds it by decoding."""
         self._compiler = Compiler(registry)
+        self._decoders: dict[int, Decoder] = {}
+        """By the type id asked for, newtypes included."""
         self._values = Values(registry, self.ss58_prefix)
 
     @property
@@ -36,7 +42,10 @@ class Codec:
 
     def decode(self, type_id: int, raw: bytes) -> Any:
         """All of ``raw`` as one value. Raises ``DecodeError`` with type path and offset."""
-        value, end = self.decode_at(type_id, raw, 0)
+        try:
+            value, end = self._decoders[type_id](raw, 0)
+        except _ASIDE:
+            value, end = self.decode_at(type_id, raw, 0)
         if end != len(raw):
             problem = f"{len(raw) - end} bytes follow the value"
             raise DecodeError(problem, path=self.registry.name(type_id), offset=end)
@@ -45,7 +54,7 @@ class Codec:
     def decode_at(self, type_id: int, raw: bytes, offset: int) -> tuple[Any, int]:
         """The value at ``offset`` and the offset behind it. Raises ``DecodeError``."""
         try:
-            return self._compiler.decoder(type_id)(raw, offset)
+            return self._decoder(type_id)(raw, offset)
         except MISFIT as error:
             trace.decode(self.registry, type_id, raw, offset)
             problem = f"compiled decoder refused ({error!r}) what the tracing decoder accepts"
@@ -53,6 +62,12 @@ class Codec:
         except RecursionError:
             # Either the bytes nest deep or the caller did: the tracer has a stack of its own.
             return trace.decode(self.registry, type_id, raw, offset)
+
+    def _decoder(self, type_id: int) -> Decoder:
+        known = self._decoders.get(type_id)
+        if known is None:
+            known = self._decoders[type_id] = self._compiler.decoder(type_id)
+        return known
 
     def encode(self, type_id: int, value: object) -> bytes:
         """A value in decoded form as SCALE bytes. Raises ``EncodeError``."""

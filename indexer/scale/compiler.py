@@ -1,15 +1,16 @@
 """Writes a Python function for each type that is asked for, and compiles it then.
 
 A function reads one value: ``decode_N(b, o) -> (value, next offset)`` for type N. Newtypes vanish,
-neighbouring fields of fixed size share one struct call (``layout``), the cases of an enum are compiled
-when first met. Generated code raises on any misfit (``MISFIT``), never reads past the end in silence
+neighbouring fields of fixed size share one struct call (``layout``), structs and Options are read where they
+stand, the cases of an enum are compiled when first met. Generated code raises on any misfit (``MISFIT``), never reads past the end in silence
 and never allocates for a length the bytes cannot hold; saying where it failed is the tracer's work.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -32,6 +33,15 @@ from indexer.scale.registry import (
 
 Decoder: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 
+INLINE_DEPTH = 3
+"""Structs, sequences and Options inside each other that one function reads; what is deeper is a call."""
+
+INLINE_LINES = 300
+"""A function that has grown so long reads nothing more where it stands, lest nested types multiply."""
+
+INLINE_CASES = 3
+"""Most cases of an enum that is read where it stands, if all of them are of fixed size."""
+
 MISFIT = (struct.error, LookupError, ValueError, OverflowError)
 """What generated code raises when bytes do not fit their type. Deep nesting raises ``RecursionError``."""
 
@@ -45,7 +55,7 @@ class Compiler:
             "from_bytes": int.from_bytes,
             "char": primitives.char,
             "compact": primitives.compact,
-            "length": primitives.length,
+            "compacts": primitives.compacts,
             "octets": primitives.octets,
             "text": primitives.text,
             "bits": primitives.bits,
@@ -66,8 +76,13 @@ class Compiler:
         self.decoder(type_id)
         definition = self._registry.definition(type_id)
         if isinstance(definition, Variant):
+            inner = self._registry.enums_inside(type_id)
             for case in definition.cases:
-                self._case_decoder(type_id, case)
+                if inner is None:
+                    self._case_decoder(type_id, case)
+                    continue
+                for inner_case in inner[case.index]:
+                    self._case_decoder(type_id, inner_case, case)
 
     def source(self, type_id: int) -> FunctionSource:
         """The generated function for a type, as text and what it calls."""
@@ -95,28 +110,43 @@ class Compiler:
         except SyntaxError as error:
             raise RecursionError("a type nests deeper than Python's parser can follow") from error
 
-    def _case_table(self, type_id: int) -> list[Decoder]:
-        """The decoders of an enum's cases by discriminant; each is compiled when first called."""
-        table: list[Decoder] = [primitives.refuse] * 256
+    def _case_table(self, type_id: int) -> list[Any]:
+        """The decoders of an enum's cases by discriminant; each is compiled when first called.
+
+        For an enum of enums alone, such as RuntimeEvent, a table of such tables: both discriminants are read at once.
+        """
         definition = self._registry.definition(type_id)
         assert isinstance(definition, Variant)
+        inner = self._registry.enums_inside(type_id)
+        if inner is None:
+            return self._decoders(type_id, definition.cases)
+        tables: list[Any] = [[primitives.refuse] * 256] * 256
         for case in definition.cases:
-            table[case.index] = self._first_call(table, type_id, case)
+            tables[case.index] = self._decoders(type_id, inner[case.index], case)
+        return tables
+
+    def _decoders(self, type_id: int, cases: tuple[Case, ...], outer: Case | None = None) -> list[Decoder]:
+        table: list[Decoder] = [primitives.refuse] * 256
+        for case in cases:
+            table[case.index] = self._first_call(table, type_id, case, outer)
         return table
 
-    def _first_call(self, table: list[Decoder], type_id: int, case: Case) -> Decoder:
+    def _first_call(self, table: list[Decoder], type_id: int, case: Case, outer: Case | None) -> Decoder:
         if not case.fields:
-            return lambda _b, o: (case.name, o)
+            if outer is None:
+                return lambda _b, o: (case.name, o)
+            return lambda _b, o: ({outer.name: case.name}, o)
 
         def compile_and_decode(b: bytes, o: int) -> tuple[Any, int]:
-            table[case.index] = decode = self._case_decoder(type_id, case)
+            table[case.index] = decode = self._case_decoder(type_id, case, outer)
             return decode(b, o)
 
         return compile_and_decode
 
-    def _case_decoder(self, type_id: int, case: Case) -> Decoder:
-        function = FunctionSource(self._registry, self._layouts, f"decode_{type_id}_case_{case.index}", type_id)
-        function.case(case)
+    def _case_decoder(self, type_id: int, case: Case, outer: Case | None = None) -> Decoder:
+        within = "" if outer is None else f"_{outer.index}"
+        function = FunctionSource(self._registry, self._layouts, f"decode_{type_id}_case{within}_{case.index}", type_id)
+        function.case(case, outer)
         self._define(function)
         decoder: Decoder = self._namespace[function.name]
         return decoder
@@ -135,6 +165,7 @@ class FunctionSource:
         self._lines = [f"def {name}(b, o):  # {registry.name(type_id)!r}"]
         self._variables = 0
         self._indent = " " * 4
+        self._depth = 0
 
     def text(self) -> str:
         """The function as Python source."""
@@ -142,43 +173,38 @@ class FunctionSource:
 
     def body(self, type_id: int) -> None:
         """Write the function of a type; it must be unwrapped."""
-        registry = self._registry
-        definition = registry.definition(type_id)
-        if self._layouts.of(type_id) is not None:
-            self._return(self._value(type_id))
-        elif isinstance(definition, Composite):
-            self._return(struct_expression(definition.fields, self._values([f.type_id for f in definition.fields])))
-        elif isinstance(definition, Tuple):
-            self._return(tuple_expression(self._values(list(definition.elements))))
-        elif call := self._shared_function(definition):
-            self._line(f"return {call}")
-        elif isinstance(definition, Compact):
-            self._return(self._compact(definition))
-        elif isinstance(definition, Sequence):
-            self._line(f"count, o = length(b, o, {self._item_size(definition.element)})")
-            self._items(definition.element)
-        elif isinstance(definition, Array):
-            self._line(f"count = {definition.length}")
-            self._line(f"if count * {self._item_size(definition.element)} > len(b) - o: raise ValueError")
-            self._items(definition.element)
-        elif (some := registry.some(type_id)) is not None:
-            self._option(some)
+        definition = self._registry.definition(type_id)
+        if self._layouts.of(type_id) is None and isinstance(definition, Sequence | Array):
+            self._depth += 1
+            if call := self._shared_function(definition):
+                self._line(f"return {call}")
+            else:
+                self._count(definition)
+                self._items(definition.element)
+        elif self._layouts.of(type_id) is None and self._is_table(type_id, definition):
+            self._line(f"return {self._by_table(type_id)}")
         else:
-            self.enums.add(type_id)
-            self._line(f"return CASES_{type_id}[b[o]](b, o + 1)")
+            self._return(self._value(type_id))
 
-    def case(self, case: Case) -> None:
-        """Write the function of an enum's case, from behind its discriminant."""
+    def case(self, case: Case, outer: Case | None = None) -> None:
+        """Write the function of an enum's case, from behind its discriminant; ``outer``: the case around it."""
+        expression = self._case(case)
+        self._return(expression if outer is None else f"{{{outer.name!r}: {expression}}}")
+
+    def _case(self, case: Case) -> str:
         values = self._values([field.type_id for field in case.fields])
-        self._return(f"{{{case.name!r}: {fields_expression(case.fields, values)}}}" if values else repr(case.name))
+        return f"{{{case.name!r}: {fields_expression(case.fields, values)}}}" if values else repr(case.name)
 
-    def _option(self, some: int) -> None:
-        self._line("present = b[o]")
-        self._line("o += 1")
-        self._line("if present == 0: return None, o")
-        self._line("if present != 1: raise ValueError")
-        value = self._value(some)
-        self._return(f"{{'Some': {value}}}" if self._registry.some_is_ambiguous(some) else value)
+    def _count(self, definition: Sequence | Array) -> None:
+        """How many items follow, and that so many of ``_item_size`` fit."""
+        item_size = self._item_size(definition.element)
+        if isinstance(definition, Sequence):
+            self._line("count = b[o]")
+            self._line(f"if count & 3: count, o = compact(b, o, {primitives.COMPACT_MAX})")
+            self._line("else: count, o = count >> 2, o + 1")
+        else:
+            self._line(f"count = {definition.length}")
+        self._line(f"if count * {item_size} > len(b) - o: raise ValueError")
 
     def _items(self, element: int) -> None:
         """``count`` items of one type, as a list; that so many of ``_item_size`` fit has been checked."""
@@ -188,9 +214,8 @@ class FunctionSource:
         if layout is None or layout.size == 0:
             self._line("items = []")
             self._line("for _ in range(count):")
-            self._indent += " " * 4
-            self._line(f"items.append({self._value(element)})")
-            self._indent = self._indent[4:]
+            with self._indented():
+                self._line(f"items.append({self._value(element)})")
             self._return("items")
             return
         names = [self._variable() for _ in layout.codes]
@@ -237,26 +262,97 @@ class FunctionSource:
         definition = self._registry.definition(type_id)
         if isinstance(definition, Compact):
             return self._compact(definition)
+        if self._depth < INLINE_DEPTH and len(self._lines) < INLINE_LINES:
+            self._depth += 1
+            try:
+                if (inlined := self._inline(type_id, definition)) is not None:
+                    return inlined
+            finally:
+                self._depth -= 1
         name = self._variable()
         if call := self._shared_function(definition):
             self._line(f"{name}, o = {call}")
-        elif isinstance(definition, Variant) and self._registry.some(type_id) is None:
-            self.enums.add(type_id)
-            self._line(f"{name}, o = CASES_{type_id}[b[o]](b, o + 1)")
+        elif self._is_table(type_id, definition):
+            self._line(f"{name}, o = {self._by_table(type_id)}")
         else:
             self.calls.add(type_id)
-            self._line(f"{name}, o = decode_{type_id}(b, o)")
+            if isinstance(definition, Sequence):
+                self._line(f"if b[o]: {name}, o = decode_{type_id}(b, o)")
+                self._line(f"else: {name}, o = [], o + 1")
+            else:
+                self._line(f"{name}, o = decode_{type_id}(b, o)")
         return name
+
+    def _inline(self, type_id: int, definition: Definition) -> str | None:
+        """A struct, an Option or a small enum, read where it stands; None for any other type."""
+        if isinstance(definition, Composite):
+            return struct_expression(definition.fields, self._values([f.type_id for f in definition.fields]))
+        if isinstance(definition, Tuple):
+            return tuple_expression(self._values(list(definition.elements)))
+        if (some := self._registry.some(type_id)) is not None:
+            return self._option(some)
+        if isinstance(definition, Variant) and self._is_small(definition):
+            return self._small_enum(definition)
+        return None
+
+    def _option(self, some: int) -> str:
+        name = self._tag()
+        self._line(f"if {name} == 0: {name} = None")
+        self._line(f"elif {name} == 1:")
+        with self._indented():
+            value = self._value(some)
+            self._line(f"{name} = " + (f"{{'Some': {value}}}" if self._registry.some_is_ambiguous(some) else value))
+        self._line("else: raise ValueError")
+        return name
+
+    def _is_small(self, definition: Variant) -> bool:
+        return 0 < len(definition.cases) <= INLINE_CASES and all(
+            self._layouts.of(field.type_id) is not None for case in definition.cases for field in case.fields
+        )
+
+    def _small_enum(self, definition: Variant) -> str:
+        name = self._tag()
+        for at, case in enumerate(definition.cases):
+            self._line(f"{'elif' if at else 'if'} {name} == {case.index}:")
+            with self._indented():
+                self._line(f"{name} = {self._case(case)}")
+        self._line("else: raise ValueError")
+        return name
+
+    def _tag(self) -> str:
+        name = self._variable()
+        self._line(f"{name} = b[o]")
+        self._line("o += 1")
+        return name
+
+    def _is_table(self, type_id: int, definition: Definition) -> bool:
+        """Whether it is an enum whose cases are called by a table."""
+        return (
+            isinstance(definition, Variant)
+            and self._registry.some(type_id) is None
+            and (not self._is_small(definition))
+        )
+
+    def _by_table(self, type_id: int) -> str:
+        self.enums.add(type_id)
+        if self._registry.enums_inside(type_id) is None:
+            return f"CASES_{type_id}[b[o]](b, o + 1)"
+        return f"CASES_{type_id}[b[o]][b[o + 1]](b, o + 2)"
 
     def _shared_function(self, definition: Definition) -> str | None:
         """The call of a function of ``primitives`` that reads the whole type, if there is one."""
+        registry = self._registry
         match definition:
             case Primitive("str"):
                 return "text(b, o)"
-            case Sequence(element) if self._registry.is_u8(element):
+            case Sequence(element) if registry.is_u8(element):
                 return "octets(b, o)"
+            case Sequence(element) if isinstance(of := registry.definition(registry.unwrapped(element)), Compact) and (
+                width := registry.compact_bytes(of)
+            ):
+                return f"compacts(b, o, {2 ** (8 * width) - 1})"
             case BitSequence():
-                word_bytes, highest_first = self._registry.bits(definition)
+                word_bytes, highest_first = registry.bits(definition)
                 return f"bits(b, o, {word_bytes}, {highest_first})"
             case _:
                 return None
@@ -273,6 +369,12 @@ class FunctionSource:
 
     def _return(self, expression: str) -> None:
         self._line(f"return {expression}, o")
+
+    @contextmanager
+    def _indented(self) -> Iterator[None]:
+        self._indent += " " * 4
+        yield
+        self._indent = self._indent[4:]
 
     def _line(self, statement: str) -> None:
         self._lines.append(self._indent + statement)

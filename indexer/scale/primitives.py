@@ -6,32 +6,52 @@ All take (bytes, offset) and give (value, next offset). On misfit they raise ``V
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NoReturn
 
 COMPACT_MAX = 2**536 - 1
 """Largest number a compact can hold: 67 bytes (parity-scale-codec)."""
 
 
+_SHORTEST = tuple(max(2**30, 2 ** (8 * (size - 1))) for size in range(4, 68))
+"""The least number that takes so many bytes in a compact's longest form, from 4 bytes on."""
+
+_u32 = Struct("<I").unpack_from
+
+
 def compact(b: bytes, o: int, limit: int) -> tuple[int, int]:
     """A compact integer in its shortest form, at most ``limit``."""
     first = b[o]
     mode = first & 3
-    if mode == 0:
-        number, end, shortest = first >> 2, o + 1, 0
+    if mode == 2:
+        number, end, shortest = _u32(b, o)[0] >> 2, o + 4, 2**14
     elif mode == 1:
         number, end, shortest = (first | b[o + 1] << 8) >> 2, o + 2, 64
-    elif mode == 2:
-        number, end, shortest = (first | b[o + 1] << 8 | b[o + 2] << 16 | b[o + 3] << 24) >> 2, o + 4, 2**14
+    elif mode == 0:
+        number, end, shortest = first >> 2, o + 1, 0
     else:
-        size = (first >> 2) + 4
-        end = o + 1 + size
+        end = o + 5 + (first >> 2)
         if end > len(b):
             raise ValueError("truncated compact")
-        number = int.from_bytes(b[o + 1 : end], "little")
-        shortest = max(2**30, 2 ** (8 * (size - 1)))
+        number, shortest = int.from_bytes(b[o + 1 : end], "little"), _SHORTEST[first >> 2]
     if not shortest <= number <= limit:
         raise ValueError("compact out of range")
     return number, end
+
+
+def compacts(b: bytes, o: int, limit: int) -> tuple[list[int], int]:
+    """A length-prefixed sequence of compact integers, none above ``limit``."""
+    count, o = length(b, o, 1)
+    numbers = []
+    for _ in range(count):
+        number = b[o]
+        if number & 3:
+            number, o = compact(b, o, limit)
+        else:
+            number >>= 2
+            o += 1
+        numbers.append(number)
+    return numbers, o
 
 
 def length(b: bytes, o: int, item_size: int) -> tuple[int, int]:

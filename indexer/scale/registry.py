@@ -6,7 +6,7 @@ what is it called). Decodes nothing. Source of the layout: crate scale-info, for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -173,6 +173,21 @@ class Registry:
     def some_is_ambiguous(self, inner: int) -> bool:
         """Whether ``Some(inner)`` could itself be None, as in ``Option<Option<T>>``."""
         return self.some(self.unwrapped(inner)) is not None
+
+    def enums_inside(self, type_id: int) -> Mapping[int, tuple[Case, ...]] | None:
+        """Of an enum each of whose cases holds an enum and nothing else, such as RuntimeEvent: the inner cases by the
+        outer discriminant. None for any other type."""
+        definition = self.definition(type_id)
+        found: dict[int, tuple[Case, ...]] = {}
+        for case in definition.cases if isinstance(definition, Variant) else ():
+            if len(case.fields) != 1 or case.fields[0].name is not None:
+                return None
+            inner = self.unwrapped(case.fields[0].type_id)
+            within = self.definition(inner)
+            if not isinstance(within, Variant) or self.some(inner) is not None:
+                return None
+            found[case.index] = within.cases
+        return found or None
 
     def compact_bytes(self, compact: Compact) -> int:
         """Width in bytes of the integer in a compact; 0 for ``Compact<()>``, which takes no bytes.
