@@ -14,7 +14,6 @@ from indexer.scale.compiler import MISFIT, Compiler, Decoder
 from indexer.scale.document import Values
 from indexer.scale.registry import Registry
 
-
 _ASIDE = (*MISFIT, RecursionError)
 """What ends the short way through a compiled function, a type not compiled yet (``KeyError``) among them."""
 

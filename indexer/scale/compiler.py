@@ -2,8 +2,9 @@
 
 A function reads one value: ``decode_N(b, o) -> (value, next offset)`` for type N. Newtypes vanish,
 neighbouring fields of fixed size share one struct call (``layout``), structs and Options are read where they
-stand, the cases of an enum are compiled when first met. Generated code raises on any misfit (``MISFIT``), never reads past the end in silence
-and never allocates for a length the bytes cannot hold; saying where it failed is the tracer's work.
+stand, the cases of an enum are compiled when first met. Generated code raises on any misfit (``MISFIT``),
+never reads past the end in silence and never allocates for a length the bytes cannot hold; saying where it
+failed is the tracer's work.
 """
 
 from __future__ import annotations

@@ -35,10 +35,15 @@ class Reader:
 
     def take(self, size: int) -> bytes:
         """The next ``size`` bytes."""
-        if size > self.left:
-            raise self.refuse(f"truncated: {size} bytes wanted, {self.left} left")
-        start, self.offset = self.offset, self.offset + size
+        start = self.offset
+        self.skip(size)
         return self.raw[start : self.offset]
+
+    def skip(self, size: int) -> None:
+        """Read over ``size`` bytes."""
+        if size > len(self.raw) - self.offset:
+            raise self.refuse(f"truncated: {size} bytes wanted, {self.left} left")
+        self.offset += size
 
     def integer(self, size: int, *, signed: bool = False) -> int:
         """A little-endian integer of ``size`` bytes."""
@@ -46,16 +51,20 @@ class Reader:
 
     def u8(self) -> int:
         """One byte."""
-        if self.offset >= len(self.raw):
-            raise self.refuse("truncated: 1 bytes wanted, 0 left")
+        try:
+            byte = self.raw[self.offset]
+        except IndexError:
+            raise self.refuse("truncated: 1 bytes wanted, 0 left") from None
         self.offset += 1
-        return self.raw[self.offset - 1]
+        return byte
 
     def compact(self, limit: int = COMPACT_MAX) -> int:
         """A compact integer in its shortest form, at most ``limit``."""
         start = self.offset
         first = self.u8()
         mode = first & 3
+        if mode == 0 and first >> 2 <= limit:  # nearly all there are
+            return first >> 2
         if mode == 0:
             number = shortest = first >> 2
         elif mode == 3:
@@ -77,7 +86,7 @@ class Reader:
         """The length prefix of items of at least ``item_size`` bytes: refused before anything is allocated for it."""
         start = self.offset
         count = self.compact()
-        if count * item_size > self.left:
+        if count * item_size > len(self.raw) - self.offset:
             raise self.refuse(f"truncated: length {count} needs {count * item_size} bytes, {self.left} left", start)
         return count
 
@@ -85,8 +94,9 @@ class Reader:
         """A length-prefixed UTF-8 string."""
         size = self.length(1)
         start = self.offset
+        self.offset = start + size
         try:
-            return self.take(size).decode()
+            return self.raw[start : self.offset].decode()
         except UnicodeDecodeError as error:
             raise self.refuse("string is not UTF-8", start + error.start) from None
 

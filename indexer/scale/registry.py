@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from indexer.errors import DecodeError
 
@@ -25,8 +25,7 @@ PRIMITIVES = ("bool", "char", "str", *UNSIGNED_BYTES, *SIGNED_BYTES)
 """In the order of scale-info's ``TypeDefPrimitive``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A field of a composite or of a variant's case; tuple-like fields have no name."""
 
     name: str | None
@@ -40,8 +39,7 @@ class Composite:
     fields: tuple[Field, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One case of an enum; ``index`` is its discriminant byte."""
 
     name: str
@@ -106,8 +104,7 @@ NOTHING = (Tuple(()), Composite(()))
 Definition: TypeAlias = Composite | Variant | Sequence | Array | Tuple | Primitive | Compact | BitSequence
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(NamedTuple):
     """A registered type. ``path`` is empty for built-in shapes."""
 
     path: tuple[str, ...]
@@ -120,7 +117,7 @@ class Registry:
 
     def __init__(self, types: tuple[Type, ...]) -> None:
         self._types = list(types)
-        self._smallest: list[int] = []
+        self._smallest: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._types)
@@ -131,7 +128,6 @@ class Registry:
     def add(self, name: str, definition: Definition) -> int:
         """Register a type of our own and return its id."""
         self._types.append(Type((name,), (), definition))
-        self._smallest = []
         return len(self._types) - 1
 
     def definition(self, type_id: int) -> Definition:
@@ -227,22 +223,41 @@ class Registry:
 
     def min_size(self, type_id: int) -> int:
         """The smallest encoded size in bytes, to refuse lengths that cannot be before allocating."""
-        if not self._smallest:
-            self._measure()
+        if type_id not in self._smallest:
+            self._measure(type_id)
         return self._smallest[type_id]
 
-    def _measure(self) -> None:
+    def _measure(self, type_id: int) -> None:
         """Least fixed point: sizes start at 0 and grow until none changes, so that types may contain themselves.
 
-        A struct that holds itself outright has no end; its size stops growing after ``MAX_ROUNDS``.
+        A struct that holds itself outright has no end; its size stops growing after ``MAX_ROUNDS``. Types inside come
+        first, so that one round is enough where none contains itself.
         """
-        self._smallest = [0] * len(self._types)
+        inside = self._inside(type_id)
+        self._smallest.update(dict.fromkeys(inside, 0))
         for _ in range(MAX_ROUNDS):
-            before = list(self._smallest)
-            for type_id, kind in enumerate(self._types):
-                self._smallest[type_id] = self._min_size(kind.definition)
-            if self._smallest == before:
+            changed = False
+            for each in inside:
+                size = self._min_size(self._types[each].definition)
+                if size != self._smallest[each]:
+                    self._smallest[each], changed = size, True
+            if not changed:
                 break
+
+    def _inside(self, type_id: int) -> list[int]:
+        """The type and all inside it that are not measured, innermost first."""
+        found: dict[int, None] = {}
+        entered, waiting = {type_id}, [(type_id, self.references(type_id))]
+        while waiting:
+            outer, references = waiting[-1]
+            new = next((one for one in references if one not in entered and one not in self._smallest), None)
+            if new is None:
+                found[outer] = None
+                waiting.pop()
+            else:
+                entered.add(new)
+                waiting.append((new, self.references(new)))
+        return list(found)
 
     def _min_size(self, definition: Definition) -> int:
         known = self._smallest

@@ -42,8 +42,28 @@ class RegistryReader(Reader):
         return type_id
 
     def docs(self) -> None:
+        """Read over documentation. Lines are longer than the rest together: those below 2^14 bytes in one pass."""
+        raw, offset = self.raw, self.offset
+        try:
+            lines = raw[offset]
+            offset += 1
+            if lines & 3:
+                return self._any_docs()
+            for _ in range(lines >> 2):
+                first = raw[offset]
+                if first & 2:
+                    return self._any_docs()
+                offset += 2 + ((first | raw[offset + 1] << 8) >> 2) if first & 1 else 1 + (first >> 2)
+        except IndexError:
+            return self._any_docs()
+        if offset > len(raw):
+            return self._any_docs()
+        self.offset = offset
+
+    def _any_docs(self) -> None:
         for _ in range(self.length(1)):
-            self.octets()
+            size = self.length(1)  # moves the offset, and so cannot stand in the next line
+            self.offset += size
 
     def types(self) -> tuple[Type, ...]:
         numbers = count()
@@ -83,6 +103,49 @@ class RegistryReader(Reader):
                 return BitSequence(self.type_id(), self.type_id())
 
     def field(self) -> Field:
+        return self._short_field() or self._any_field()
+
+    def _short_field(self) -> Field | None:
+        """A field as nearly all are: texts below 64 bytes, a type id below 2^14, no documentation.
+
+        None, and nothing read, for any other and where the bytes end: ``_any_field`` reads it or says what is wrong.
+        """
+        raw, offset, name = self.raw, self.offset, None
+        try:
+            if tag := raw[offset]:
+                size = raw[offset + 1]
+                if tag > 1 or size & 3:
+                    return None
+                start, offset = offset + 2, offset + 2 + (size >> 2)
+                name = raw[start:offset].decode()
+            else:
+                offset += 1
+            type_id = raw[offset]
+            if type_id & 3 == 1:
+                type_id = (type_id | raw[offset + 1] << 8) >> 2
+                offset += 2
+                if type_id < 64:
+                    return None
+            elif type_id & 3:
+                return None
+            else:
+                type_id >>= 2
+                offset += 1
+            if tag := raw[offset]:
+                size = raw[offset + 1]
+                if tag > 1 or size & 3:
+                    return None
+                offset += 1 + (size >> 2)
+            if raw[offset + 1]:
+                return None
+        except (IndexError, UnicodeDecodeError):
+            return None
+        self.offset = offset + 2
+        if type_id > self.highest_type_id:
+            self.highest_type_id = type_id
+        return Field(name, type_id)
+
+    def _any_field(self) -> Field:
         name = self.option(self.text)
         type_id = self.type_id()
         self.option(self.octets)  # the type as the source spells it

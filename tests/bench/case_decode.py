@@ -36,7 +36,8 @@ def recorded(effort: Effort) -> list[Figure]:
     v14, v15 = (_metadata(f"spec343.v{version}.scale") for version in (14, 15))
     runtime, oracle = Runtime.from_metadata(v14), Oracle(v14)
     events, accounts = runtime.item(EVENTS), runtime.item(ACCOUNT)
-    assert events is not None and accounts is not None
+    assert events is not None
+    assert accounts is not None
     return [
         _one_type("one block of 152 events", ON_EVENTS, effort, runtime, oracle, events.value_type, [_block()]),
         _one_type("events, each alone", ON_EVENTS, effort, runtime, oracle, events.value_type, _fuzzed(effort)),
