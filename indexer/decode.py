@@ -48,22 +48,24 @@ def decode(
     number = captured.header.ref.number
     events = _events(captured, runtime)
     changes: dict[ItemRef, list[Change]] = {}
-    types: dict[ItemRef, StorageItem | None] = {}
+    met: dict[bytes, tuple[ItemRef, StorageItem | None, list[Change]]] = {}
     untyped: set[ItemRef] = set()
     for at, (key, raw) in enumerate(captured.changes, 1):
         if at % CHANGES_PER_STRETCH == 0:
             progressed()
-        item = item_of[key[:32]]
-        if item not in types:
-            types[item] = runtime.item(item) or last_type(item)
-        kind = types[item]
+        prefix = key[:32]
+        if prefix not in met:
+            item = item_of[prefix]
+            kind = runtime.item(item) or last_type(item)
+            met[prefix] = item, kind, [] if kind is None else changes.setdefault(item, [])
+        item, kind, own = met[prefix]
         if kind is None:
             untyped.add(item)
             continue
         assert not isinstance(raw, HashedValue), "only the code is captured by hash"
         try:
             value = None if raw is None else kind.decode(raw)
-            changes.setdefault(item, []).append(Change(item, kind.split_key(key), value, raw, key[32:], kind))
+            own.append(Change(item, kind.split_key(key), value, raw, key[32:], kind))
         except DecodeError as error:
             error.where = f"block {number}: {item} under key 0x{key.hex()} (runtime {runtime.spec_version}):"
             error.item, error.raw = str(item), raw or b""

@@ -7,6 +7,7 @@ that a runtime does not list gives no rows, and one that is retired keeps those 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -82,14 +83,23 @@ class Field:
     place: Place | None = None
     """Instead of ``key``, where it takes more than another order. Such items may share a column: each row tells one."""
 
+    names: tuple[str, ...] = dataclasses.field(init=False)
+    """Of ``columns``: SQLAlchemy takes its time to tell them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(str(column.name) for column in self.columns))
+
     def values(self, value: object | None) -> Columns:
         """The item's columns for a decoded value; all None if the key is absent."""
-        parts = (None,) * len(self.columns) if value is None else self.read(value)
-        return {column.name: part for column, part in zip(self.columns, parts, strict=True)}
+        if value is None:
+            return dict.fromkeys(self.names)
+        if len(self.names) == 1:  # nearly all are, and thousands come in every block
+            return {self.names[0]: self.read(value)[0]}
+        return dict(zip(self.names, self.read(value), strict=True))
 
     def value(self, row: Columns) -> object | None:
         """The decoded value that the item's columns of a row tell; None if the key is absent."""
-        parts = [row[column.name] for column in self.columns]
+        parts = [row[name] for name in self.names]
         return None if all(part is None for part in parts) else self.write(*parts)
 
 
@@ -195,17 +205,17 @@ def table(
 def of_tables(name: str, tables: Sequence[Maps]) -> Dataset:
     """The dataset of some tables of storage maps."""
     fields = {Source(maps.table.name, one.item): (maps.table, one) for maps in tables for one in maps.fields}
-    targets: dict[ItemRef, list[tuple[Keyed, Field]]] = {}
-    for source, target in fields.items():
-        targets.setdefault(source.item, []).append(target)
+    targets: dict[ItemRef, list[tuple[str, Callable[[Key], Key] | None, Callable[[object | None], Columns]]]] = {}
+    for source, (into, one) in fields.items():
+        targets.setdefault(source.item, []).append((into.name, _to_table(into, one), one.values))
 
     def rows(block: Block, changes: Sequence[Change], runtime: RuntimeView) -> Iterable[Row]:
         """One patch per changed item; the patches of one row are merged by the store."""
         del block, runtime
         for change in changes:
-            for into, one in targets[change.item]:
+            for name, key_of, values in targets[change.item]:
                 try:
-                    yield Row(into.name, _to_table(into, one, change.key), one.values(change.value))
+                    yield Row(name, change.key if key_of is None else key_of(change.key), values(change.value))
                 except DecodeError as error:
                     raise located(change.item, error) from None
 
@@ -230,10 +240,14 @@ def of_tables(name: str, tables: Sequence[Maps]) -> Dataset:
     )
 
 
-def _to_table(into: Keyed, one: Field, key: Key) -> Key:
+def _to_table(into: Keyed, one: Field) -> Callable[[Key], Key] | None:
+    """The item's key to the table's; None where they are the same."""
     if one.place is not None:
-        return one.place.row(key)
-    return key if not one.key else tuple(key[one.key.index(name)] for name in into.keys)
+        return one.place.row
+    if not one.key:
+        return None
+    order = [one.key.index(name) for name in into.keys]
+    return lambda key: tuple([key[place] for place in order])
 
 
 def _to_storage(of: Keyed, one: Field, key: Key) -> Key | None:

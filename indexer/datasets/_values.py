@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import TypeVar
 
 from indexer.errors import DecodeError
@@ -20,6 +21,7 @@ _EXACT = Context(prec=200)
 """u128 bits over 2^64 need at most 39 + 64 digits; nothing is ever rounded."""
 
 
+@lru_cache(maxsize=4096)
 def snake(item: str) -> str:
     """The snake case of a storage item: ``SubnetTAO`` -> ``subnet_tao``, ``RAORecycled`` -> ``rao_recycled``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", item).lower()
@@ -27,9 +29,9 @@ def snake(item: str) -> str:
 
 def whole(value: object) -> int:
     """An integer as decoded; anything else means the item changed its type and the dataset must learn it."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DecodeError(f"expected a whole number, found {type(value).__name__}")
-    return value
+    if type(value) is int:  # not a bool, which is an int as well
+        return value
+    raise DecodeError(f"expected a whole number, found {type(value).__name__}")
 
 
 def blob(value: object) -> bytes:

@@ -7,6 +7,7 @@ of AccountData, and derives nothing: what is spendable is the reader's question.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from indexer.datasets._values import document, documented, integral, located, snake, whole
 from indexer.datasets.base import Columns, Dataset, Key, RuntimeView, Source
@@ -81,10 +82,14 @@ def account_info(value: object) -> Mapping[str, object]:
     """All columns of an AccountInfo of either layout; a field that the layout lacks is None."""
     if not isinstance(value, dict) or not isinstance(data := value.get("data"), dict):
         raise DecodeError("AccountInfo is not a struct with a struct named data")
-    fields = {snake(str(name)): part for name, part in (*value.items(), *data.items()) if name != "data"}
-    other = {name: document(part) for name, part in fields.items() if name not in _KNOWN}
     columns: dict[str, object] = dict.fromkeys(BALANCES.values)
-    columns.update((name, whole(part)) for name, part in fields.items() if name in _KNOWN)
+    other: dict[str, object] = {}
+    for name, part in chain(value.items(), data.items()):
+        column = snake(str(name))
+        if column in _KNOWN:
+            columns[column] = whole(part)
+        elif name != "data":
+            other[column] = document(part)
     columns["other"] = other or None
     return columns
 

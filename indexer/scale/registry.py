@@ -39,7 +39,8 @@ class Composite:
     fields: tuple[Field, ...]
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Case:
     """One case of an enum; ``index`` is its discriminant byte."""
 
     name: str

@@ -42,28 +42,37 @@ class RegistryReader(Reader):
         return type_id
 
     def docs(self) -> None:
-        """Read over documentation. Lines are longer than the rest together: those below 2^14 bytes in one pass."""
+        """Read over documentation, most of the bytes there are."""
+        if not self._short_docs():
+            for _ in range(self.length(1)):
+                size = self.length(1)  # moves the offset, and so cannot stand in the next line
+                self.offset += size
+
+    def _short_docs(self) -> bool:
+        """Read over less than 64 lines below 2^14 bytes; False, and nothing read, for more and where the bytes end."""
         raw, offset = self.raw, self.offset
         try:
             lines = raw[offset]
             offset += 1
             if lines & 3:
-                return self._any_docs()
+                return False
             for _ in range(lines >> 2):
                 first = raw[offset]
                 if first & 2:
-                    return self._any_docs()
-                offset += 2 + ((first | raw[offset + 1] << 8) >> 2) if first & 1 else 1 + (first >> 2)
+                    return False
+                if not first & 1:
+                    offset += 1 + (first >> 2)
+                    continue
+                size = (first | raw[offset + 1] << 8) >> 2
+                if size < 64:
+                    return False
+                offset += 2 + size
         except IndexError:
-            return self._any_docs()
+            return False
         if offset > len(raw):
-            return self._any_docs()
+            return False
         self.offset = offset
-
-    def _any_docs(self) -> None:
-        for _ in range(self.length(1)):
-            size = self.length(1)  # moves the offset, and so cannot stand in the next line
-            self.offset += size
+        return True
 
     def types(self) -> tuple[Type, ...]:
         numbers = count()

@@ -18,6 +18,9 @@ from indexer.scale.hashers import HASHERS, twox128
 from indexer.scale.metadata import Entry, Pallet
 from indexer.scale.registry import Tuple
 
+SHORT_KEY_BYTES, KEPT_KEYS = 48, 4_096
+"""Keys of subnets, neurons and other small numbers are as short; so many of an item are kept taken apart."""
+
 
 class KeyHash(bytes):
     """The hash of a key part whose hasher keeps no clear text: stands for the part when the key is built again."""
@@ -46,6 +49,8 @@ class StorageItem:
     key_types: tuple[int, ...]
     value_type: int
     codec: Codec = field(repr=False, compare=False)
+    _split: dict[bytes, tuple[Any, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Short keys taken apart before: those of subnets come in every block."""
 
     def key(self, *parts: object) -> bytes:
         """The storage key of all key parts, or of a ``RawKey``. Raises ``EncodeError``."""
@@ -75,6 +80,16 @@ class StorageItem:
         Raises ``DecodeError`` if the key is not of this item, is too short or too long, or if a hash is
         not that of its clear part.
         """
+        parts = self._split.get(key)
+        if parts is None:
+            parts = self._parts(key)
+            if len(key) <= SHORT_KEY_BYTES:
+                if len(self._split) >= KEPT_KEYS:
+                    self._split.clear()
+                self._split[key] = parts
+        return parts
+
+    def _parts(self, key: bytes) -> tuple[Any, ...]:
         if not key.startswith(self.prefix):
             raise DecodeError("key has another prefix", path=str(self.ref), offset=0)
         parts: list[Any] = []
@@ -89,7 +104,7 @@ class StorageItem:
                 offset = clear
                 continue
             part, end = self.codec.decode_at(type_id, key, clear)
-            if key[offset:clear] != hasher.hash(key[clear:end]):
+            if hasher.size and key[offset:clear] != hasher.hash(key[clear:end]):
                 raise DecodeError(f"{name} hash is not that of the part behind it", path=str(self.ref), offset=offset)
             parts.append(part)
             offset = end
