@@ -7,6 +7,7 @@ the repository (../shared/data): without them there are no figures.
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 from collections.abc import Callable, Sequence
@@ -39,13 +40,15 @@ def recorded(effort: Effort) -> list[Figure]:
     events, accounts = runtime.item(EVENTS), runtime.item(ACCOUNT)
     assert events is not None
     assert accounts is not None
-    return [
+    figures = [
         _one_type("one block of 152 events", ON_EVENTS, effort, runtime, oracle, events.value_type, [_block()]),
         _one_type("events, each alone", ON_EVENTS, effort, runtime, oracle, events.value_type, _fuzzed(effort)),
         _one_type("AccountInfo", ON_THE_REST, effort, runtime, oracle, accounts.value_type, _accounts(effort)),
         *_api_results(effort, v15),
         _first_block(effort, v14, v15),
     ]
+    gc.unfreeze()
+    return figures
 
 
 def _one_type(
@@ -55,6 +58,7 @@ def _one_type(
     for raw in raws:
         assert plain_of_ours(runtime.decode_type(type_id, raw)) == oracle.decode(type_id, raw)
     decode, theirs = runtime.codec.decode, _reused(oracle, type_id)
+    gc.freeze()  # scalecodec's metadata are a million objects: not to be looked over again before each turn
 
     def ours() -> None:
         for raw in raws:
