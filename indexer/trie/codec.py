@@ -11,6 +11,8 @@ import hashlib
 from binascii import hexlify, unhexlify
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 
 from indexer.errors import Retryable
 from indexer.model import HashedValue
@@ -19,6 +21,10 @@ HASH_LENGTH = 32
 INLINE_VALUE_MAX = 32
 """Layout V1 stores a value longer than this under its hash."""
 
+SLOTS_LOW = [tuple(slot for slot in range(8) if bits >> slot & 1) for bits in range(256)]
+"""The slots that are taken, by the first byte of a branch's bitmap."""
+SLOTS_HIGH = [tuple(slot + 8 for slot in range(8) if bits >> slot & 1) for bits in range(256)]
+"""The same by its second byte."""
 _LEAF, _BRANCH, _BRANCH_VALUE = 0b01, 0b10, 0b11
 
 
@@ -63,7 +69,8 @@ def pack(path: bytes) -> bytes:
 
 def by_hash(proof: Iterable[bytes]) -> dict[bytes, bytes]:
     """The nodes and values of a read proof, each under the hash of its own bytes."""
-    return {blake2_256(raw): raw for raw in proof}
+    nodes = list(proof)
+    return dict(zip([hashlib.blake2b(raw, digest_size=32).digest() for raw in nodes], nodes, strict=True))
 
 
 def decode_node(raw: bytes) -> Node:
@@ -98,9 +105,9 @@ def _decode_node(raw: bytes) -> Node:
     packed = raw[at : at + (size + 1) // 2]
     at += (size + 1) // 2
     partial = nibbles(packed)[size % 2 :]
-    bitmap = 0
+    slots: tuple[int, ...] = ()
     if branch:
-        bitmap = raw[at] | raw[at + 1] << 8
+        slots = SLOTS_LOW[raw[at]] + SLOTS_HIGH[raw[at + 1]]
         at += 2
     value: bytes | HashedValue | None = None
     if valued and hashed:
@@ -110,16 +117,35 @@ def _decode_node(raw: bytes) -> Node:
         value, at = _slice(raw, at, length), at + length
     children: tuple[bytes | None, ...] | None = None
     if branch:
-        slots: list[bytes | None] = [None] * 16
-        for slot in range(16):
-            if bitmap >> slot & 1:
-                length, at = _compact(raw, at)
-                slots[slot] = _slice(raw, at, length)
-                at += length
-        children = tuple(slots)
+        children, at = _children(raw, at, slots)
     if at != len(raw):
         raise BadNode(f"a trie node of {len(raw)} bytes ends at byte {at}")
     return Node(partial, children, value)
+
+
+def _children(raw: bytes, at: int, slots: tuple[int, ...]) -> tuple[tuple[bytes | None, ...], int]:
+    children: list[bytes | None] = [None] * 16
+    if slots and len(raw) > at and not raw[at] & 3:
+        stride, marks, fields = run_of_fields(len(slots), raw[at])
+        if len(raw) == at + fields.size and raw[at::stride] == marks:
+            for slot, child in zip(slots, fields.unpack_from(raw, at), strict=True):
+                children[slot] = child
+            return tuple(children), len(raw)
+    for slot in slots:
+        length, at = _compact(raw, at)
+        children[slot] = _slice(raw, at, length)
+        at += length
+    return tuple(children), at
+
+
+@lru_cache(maxsize=1024)  # 16 counts of 64 lengths
+def run_of_fields(count: int, mark: int) -> tuple[int, bytes, Struct]:
+    """So many fields one behind the other, each behind ``mark``, the compact length that all have (one byte).
+
+    Gives the bytes from one field to the next, what stands at the first one of each, and how to read the run.
+    """
+    stride = (mark >> 2) + 1
+    return stride, bytes([mark]) * count, Struct(f"x{stride - 1}s" * count)
 
 
 def _slice(raw: bytes, at: int, length: int) -> bytes:

@@ -84,7 +84,7 @@ def diff(
     caller can see, between two yields, what lies ahead. Returns changes in key order.
     """
     wanted = _outermost(prefixes)
-    deepest = max(map(len, wanted), default=0)
+    longest = max(map(len, wanted), default=0)
     bare = frozenset(hash_only)
     changes: list[RawChange] = []
     valueless: list[tuple[bytes, bytes]] = []
@@ -100,40 +100,31 @@ def diff(
         while stack and len(wants) < batch:
             path, old, new = stack.pop()
             before, after = _look(old, sent, nodes), _look(new, sent, nodes)
-            if (before is None and old is not None) or (after is None and new is not None):
-                if before is None and isinstance(old, bytes):
-                    wants.append(Want(path, old, True, False))
-                if after is None and isinstance(new, bytes):
-                    wants.append(Want(path, new, False, False))
-                held = _Held(before) if isinstance(before, bytes) else before, _Held(after) if isinstance(after, bytes) else after
-                waiting.append((path, held[0] or old, held[1] or new))
-                continue
-            if len(path) >= deepest and type(before) is bytes and type(after) is bytes and before and after:
-                head = after[0]
-                if 0x80 <= head < 0xC0:
+            if type(before) is bytes and type(after) is bytes and before and after and len(path) >= longest:
+                if 0x80 <= after[0] < 0xC0:
                     below = branches(path, before, after)
                     if below is not None:
                         stack += below
                         continue
-                elif 0x20 <= head < 0x80:
+                elif 0x20 <= after[0] < 0x80:
                     found = leaves(path, before, after)
                     if found is not None:
-                        key, value, hashed = found
-                        if not hashed:
+                        key, value, is_hash = found
+                        if not is_hash:
                             changes.append(RawChange(key, value))
                         elif key in bare:
                             changes.append(RawChange(key, HashedValue(value)))
                         else:
                             valueless.append((key, value))
                         continue
-            if isinstance(before, bytes):
-                before = _At(decode_node(before), 0)
-            if isinstance(after, bytes):
-                after = _At(decode_node(after), 0)
-            _compare(path, before, after, wanted, bare, stack, changes, valueless)
+            if (before is None and old is not None) or (after is None and new is not None):
+                waiting.append((path, _waiting(path, old, before, True, wants), _waiting(path, new, after, False, wants)))
+                continue
+            _compare(path, _decoded(before), _decoded(after), wanted, bare, stack, changes, valueless)
         unread: list[tuple[bytes, bytes]] = []
         for key, value_hash in valueless:
-            value = _at_hand(value_hash, sent, nodes)
+            value = sent.get(value_hash)
+            value = nodes.get(value_hash) if value is None else value
             if value is None:
                 unread.append((key, value_hash))
                 wants.append(Want(nibbles(key), value_hash, False, True))
@@ -151,15 +142,26 @@ def diff(
 
 
 def _look(ref: _Ref, sent: Mapping[bytes, bytes], nodes: Nodes) -> bytes | _At | None:
-    """The node behind a slot, in bytes if it was not looked into; None if its bytes are not at hand, or without slot."""
+    """What is behind a slot: the bytes of a node not looked into yet, or a position. None if nothing is at hand."""
     if type(ref) is bytes:
-        return ref if len(ref) < HASH_LENGTH else _at_hand(ref, sent, nodes)
+        if len(ref) < HASH_LENGTH:
+            return ref
+        raw = sent.get(ref)
+        return nodes.get(ref) if raw is None else raw  # not ``or``: empty bytes would be asked for again, for ever
     return ref.raw if isinstance(ref, _Held) else ref
 
 
-def _at_hand(key: bytes, sent: Mapping[bytes, bytes], nodes: Nodes) -> bytes | None:
-    raw = sent.get(key)
-    return nodes.get(key) if raw is None else raw  # not ``or``: empty bytes would be asked for again, for ever
+def _waiting(path: bytes, ref: _Ref, at_hand: bytes | _At | None, old: bool, wants: list[Want]) -> _Ref:
+    """What stands for a slot until its counterpart is at hand too; a want, if it is the one that is not."""
+    if at_hand is None:
+        if isinstance(ref, bytes):
+            wants.append(Want(path, ref, old, False))
+        return ref
+    return _Held(at_hand) if isinstance(at_hand, bytes) else at_hand
+
+
+def _decoded(node: bytes | _At | None) -> _At | None:
+    return _At(decode_node(node), 0) if isinstance(node, bytes) else node
 
 
 def _compare(

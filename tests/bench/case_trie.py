@@ -88,7 +88,7 @@ def as_proof(nodes: Iterable[bytes]) -> Proof:
 
 def received(proof: Proof) -> dict[bytes, bytes]:
     """What ``node`` makes of them."""
-    return by_hash(bytes.fromhex(text[2:]) for text in proof)
+    return by_hash([bytes.fromhex(text[2:]) for text in proof])
 
 
 def floor(proofs: Iterable[Proof]) -> None:
