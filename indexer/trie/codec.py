@@ -84,6 +84,8 @@ def decode_node(raw: bytes) -> Node:
 def _decode_node(raw: bytes) -> Node:
     head = raw[0]
     if head == 0:
+        if len(raw) > 1:
+            raise BadNode(f"the empty trie's node is one byte, this one has {len(raw)}")
         return Node(b"", None, None)
     kind = head >> 6
     if kind:
