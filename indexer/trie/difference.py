@@ -118,13 +118,14 @@ def diff(
                             valueless.append((key, value))
                         continue
             if (before is None and old is not None) or (after is None and new is not None):
-                waiting.append((path, _waiting(path, old, before, True, wants), _waiting(path, new, after, False, wants)))
+                waiting.append(
+                    (path, _waiting(path, old, before, True, wants), _waiting(path, new, after, False, wants))
+                )
                 continue
             _compare(path, _decoded(before), _decoded(after), wanted, bare, stack, changes, valueless)
         unread: list[tuple[bytes, bytes]] = []
         for key, value_hash in valueless:
-            value = sent.get(value_hash)
-            value = nodes.get(value_hash) if value is None else value
+            value = _bytes(value_hash, sent, nodes)
             if value is None:
                 unread.append((key, value_hash))
                 wants.append(Want(nibbles(key), value_hash, False, True))
@@ -144,11 +145,13 @@ def diff(
 def _look(ref: _Ref, sent: Mapping[bytes, bytes], nodes: Nodes) -> bytes | _At | None:
     """What is behind a slot: the bytes of a node not looked into yet, or a position. None if nothing is at hand."""
     if type(ref) is bytes:
-        if len(ref) < HASH_LENGTH:
-            return ref
-        raw = sent.get(ref)
-        return nodes.get(ref) if raw is None else raw  # not ``or``: empty bytes would be asked for again, for ever
+        return ref if len(ref) < HASH_LENGTH else _bytes(ref, sent, nodes)
     return ref.raw if isinstance(ref, _Held) else ref
+
+
+def _bytes(name: bytes, sent: Mapping[bytes, bytes], nodes: Nodes) -> bytes | None:
+    raw = sent.get(name)
+    return nodes.get(name) if raw is None else raw  # not ``or``: empty bytes would be asked for again, for ever
 
 
 def _waiting(path: bytes, ref: _Ref, at_hand: bytes | _At | None, old: bool, wants: list[Want]) -> _Ref:

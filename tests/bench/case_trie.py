@@ -8,17 +8,19 @@ and half of the changed keys could be guessed. How cost grows, and what a cached
 
 from __future__ import annotations
 
+import gc
 import math
 import random
+import statistics
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 
 from measuring import Case, Effort, Figure, Goal, in_turns, timed
 from stand_in import Keys, keys, state
 
-from indexer.devchain.trie_build import TrieStore
 from indexer.model import HashedValue
 from indexer.trie import NodeCache, Nodes, Want, blake2_256, by_hash, diff, pack
 
@@ -99,7 +101,9 @@ def floor(proofs: Iterable[Proof]) -> None:
             blake2b(fromhex(text[2:]), digest_size=32).digest()
 
 
-def walked(step: Step, prefixes: Sequence[bytes], nodes: Nodes, answer: Callable[[list[Want]], Mapping[bytes, bytes]]) -> None:
+def walked(
+    step: Step, prefixes: Sequence[bytes], nodes: Nodes, answer: Callable[[list[Want]], Mapping[bytes, bytes]]
+) -> None:
     """Run the difference of a block to its end, and look whether it is all there."""
     walk = diff(step.old, step.new, prefixes, nodes)
     try:
@@ -107,7 +111,8 @@ def walked(step: Step, prefixes: Sequence[bytes], nodes: Nodes, answer: Callable
         while True:
             wants = walk.send(answer(wants))
     except StopIteration as stop:
-        assert len(stop.value) == step.changed
+        found = len(stop.value)
+    assert found == step.changed
 
 
 def replayed(steps: Iterable[Step], prefixes: Sequence[bytes]) -> NodeCache:
@@ -140,9 +145,14 @@ def blocks_in_a_row(given: Load) -> list[Step]:
         def answer(wants: list[Want], step: Step = step) -> Mapping[bytes, bytes]:
             paths = [sorted({pack(want.path) for want in wants if want.old == is_old}) for is_old in (True, False)]
             roots = step.old, step.new
-            step.replies.append([
-                text for root, asked in zip(roots, paths, strict=True) if asked for text in as_proof(store.prove(root, asked))
-            ])
+            step.replies.append(
+                [
+                    text
+                    for root, asked in zip(roots, paths, strict=True)
+                    if asked
+                    for text in as_proof(store.prove(root, asked))
+                ]
+            )
             nodes = received(step.replies[-1])
             cache.update(nodes)
             return nodes
@@ -154,7 +164,7 @@ def blocks_in_a_row(given: Load) -> list[Step]:
 
 
 def one_block(given: Load) -> Step:
-    """The first block of a load, with both states' nodes on every changed path in one proof; no value of the old one."""
+    """The first block of a load, both states' nodes on every changed path in one proof; no value of the old one."""
     chance = random.Random("values")
     touched = given.blocks[0]
     old, store = state(given.keys, touched, chance)
@@ -162,3 +172,108 @@ def one_block(given: Load) -> Step:
     unread = {value.hash for key in touched if isinstance(value := store.stored(old, key), HashedValue)}
     nodes = [*store.prove(new, touched), *(raw for raw in store.prove(old, touched) if blake2_256(raw) not in unread)]
     return Step(old, new, len(touched), as_proof(nodes))
+
+
+def told(given: Load, steps: Sequence[Step]) -> dict[str, object]:
+    """What a reader should know of a load."""
+    every = [text for step in steps for proof in step.proofs for text in proof]
+    found = given.keys
+    return {
+        "keys": len(found.accounts) + len(found.stakes) + len(found.pools),
+        "blocks": len(steps),
+        "changed_keys": sum(step.changed for step in steps),
+        "nodes_received": len(every),
+        "nodes_received_twice": len(every) - len(set(every)),
+        "bytes": sum(len(text) // 2 - 1 for text in every),
+    }
+
+
+def difference(effort: Effort) -> list[Figure]:
+    """One block, and blocks in a row."""
+    size = SHORT if effort.short else 1
+    given = load(ACCOUNTS // size, STAKES // size, 1, BLOCKS_SHORT if effort.short else BLOCKS)
+    one, row, prefixes = one_block(given), blocks_in_a_row(given), given.keys.prefixes
+
+    def walk_one() -> None:
+        walked(one, prefixes, received(one.guess), nothing)
+
+    figures = []
+    for name, steps, ours in (
+        ("one block", [one], walk_one),
+        ("blocks in a row", row, lambda: replayed(row, prefixes)),
+    ):
+        proofs = [proof for step in steps for proof in step.proofs]
+        figure = in_turns(name, GOAL, effort, ours, partial(floor, proofs), **told(given, steps))
+        changed = sum(step.changed for step in steps)
+        rate = round(changed / statistics.median(figure.ours))
+        figures.append(replace(figure, notes={**figure.notes, "changed_keys_per_second": rate}))
+    return [*figures, cached(row, prefixes)]
+
+
+def nothing(wants: list[Want]) -> Mapping[bytes, bytes]:
+    """The answer to a walk that is to have every node."""
+    raise AssertionError(f"{len(wants)} nodes are lacking")
+
+
+def cached(steps: Sequence[Step], prefixes: Sequence[bytes]) -> Figure:
+    """What the nodes of some blocks take of memory in a cache, against their encodings alone."""
+    nodes = {name: raw for step in steps for proof in step.proofs for name, raw in received(proof).items()}
+    encoded = sum(map(len, nodes.values()))
+    del nodes
+    tracemalloc.start()
+    try:
+        cache = replayed(steps, prefixes)
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    count = len({text for step in steps for proof in step.proofs for text in proof})
+    assert cache.get(steps[-1].new) is not None
+    notes = {"nodes": count, "bytes_per_node": round(taken / count), "encoding_per_node": round(encoded / count)}
+    return Figure(
+        "memory of cached nodes to their encodings", None, (taken / encoded,), (taken,), (encoded,), "bytes", notes
+    )
+
+
+def growth(effort: Effort) -> list[Figure]:
+    """How much longer it takes with twice the changes, and with twice the keys; pool values are left out."""
+    size = SHORT if effort.short else 1
+    loads = {
+        "twice the changes": load(ACCOUNTS // size, STAKES // size, 0.5, 1),
+        "twice the keys": load(ACCOUNTS // size // 2, STAKES // size // 2, 1, 1),
+        "": load(ACCOUNTS // size, STAKES // size, 1, 1),
+    }
+    works = {}
+    for name, given in loads.items():
+        given = replace(given, blocks=[[key for key in given.blocks[0] if key[:32] in given.keys.prefixes[:2]]])
+        step, prefixes = one_block(given), given.keys.prefixes
+        works[name] = partial(
+            lambda step, prefixes: walked(step, prefixes, received(step.guess), nothing), step, prefixes
+        )
+        works[name]()
+    times = {name: [0.0] * 0 for name in works}
+    for at in range(effort.runs):
+        for name in list(works) if at % 2 else reversed(list(works)):
+            times[name].append(timed(works[name]))
+    whole = times.pop("")
+    return [
+        Figure(
+            f"{name}: exponent",
+            None,
+            tuple(math.log2(more / less) for more, less in zip(whole, times[name], strict=True)),
+            tuple(whole),
+            tuple(times[name]),
+        )
+        for name in times
+    ]
+
+
+CASES = [
+    Case(
+        "trie",
+        "verified difference of two states, one core",
+        "hex decoding and blake2b-256 of the same nodes",
+        difference,
+    ),
+    Case("trie_growth", "the same with more of it", "itself with half as much", growth),
+]

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from indexer.devchain.trie_build import TrieStore
-from indexer.subtrie import Pairs
 from indexer.model import HashedValue
+from indexer.subtrie import Pairs
 from indexer.trie import INLINE_VALUE_MAX, Node, blake2_256, encode_node
 
 SUBNETS, POOL_MAPS = 129, 8
@@ -54,7 +54,7 @@ def keys(accounts: int, stakes: int, chance: random.Random) -> Keys:
 
 
 class _Kept(dict[bytes, bytes]):
-    """Nodes by hash. A proof that goes on where nothing was made, as one for an odd path does, finds some leaf there."""
+    """Nodes by hash. Where a proof goes on beside what was made, as one for an odd path, it finds a leaf."""
 
     def __missing__(self, name: bytes) -> bytes:
         return encode_node(Node(bytes(90), None, HashedValue(name)))
