@@ -109,13 +109,13 @@ def diff(
                 elif 0x20 <= after[0] < 0x80:
                     found = leaves(path, before, after)
                     if found is not None:
-                        key, value, is_hash = found
+                        key, stored, is_hash = found
                         if not is_hash:
-                            changes.append(RawChange(key, value))
+                            changes.append(RawChange(key, stored))
                         elif key in bare:
-                            changes.append(RawChange(key, HashedValue(value)))
+                            changes.append(RawChange(key, HashedValue(stored)))
                         else:
-                            valueless.append((key, value))
+                            valueless.append((key, stored))
                         continue
             if (before is None and old is not None) or (after is None and new is not None):
                 waiting.append(
