@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-
 _TAKEN_BESIDES = 150
 """Bytes of memory that a node takes besides its encoding: 33 for the bytes object, 65 for its name, and 30 to 60 for
 its place in a dict. By ``tracemalloc`` 127 to 158 whatever the node's size; a test holds it within a fifth."""
