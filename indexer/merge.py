@@ -25,10 +25,25 @@ class Merged:
 
     history: list[tuple[object, ...]]
     """(key…, block_number, value…, exists), in the order of ``statements.history_columns``."""
-    current: list[tuple[object, ...]]
-    """Changed rows that exist after the run: (key…, block_number, value…)."""
-    gone: list[Key]
-    """Changed keys that no longer exist after the run."""
+    last_block: dict[Key, int]
+    """Of each changed key the block of its last change."""
+    state: dict[Key, Values]
+    """The values of every named key after the run, changed or not; all None where it does not exist."""
+
+    @property
+    def current(self) -> list[tuple[object, ...]]:
+        """Changed rows that exist after the run: (key…, block_number, value…)."""
+        state = self.state
+        return [(*key, number, *state[key]) for key, number in self.last_block.items() if _exists(state[key])]
+
+    @property
+    def gone(self) -> list[Key]:
+        """Changed keys that no longer exist after the run."""
+        return [key for key in self.last_block if not _exists(self.state[key])]
+
+
+def _exists(values: Values) -> bool:
+    return any(value is not None for value in values)
 
 
 def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *, anew: int | None = None) -> Merged:
@@ -42,29 +57,38 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *,
     columns = table.values
     position = {name: at for at, name in enumerate(columns)}
     nothing: Values = (None,) * len(columns)
-    state: dict[Key, Values] = {}
-    before: dict[tuple[Key, int], Values] = {}
-    after: dict[tuple[Key, int], Values] = {}
+    merged = Merged([], {}, {})
+    history, last_block, state = merged.history, merged.last_block, merged.state
+    before: dict[Key, Values] = {}  # of the keys that the present block names
+
+    def end_of_block() -> None:
+        for key, known in before.items():
+            values = state[key]
+            if values != known:
+                history.append((*key, block, *values, values != nothing))
+                last_block[key] = block
+        before.clear()
+
+    block = -1
     if anew is not None:
-        for key, values in base.items():
-            before[key, anew], after[key, anew], state[key] = values, nothing, nothing
+        block = anew
+        before.update(base)
+        state.update(dict.fromkeys(base, nothing))
     for number, row in patches:
-        key = row.key
+        if number != block:
+            end_of_block()
+            block = number
+        key, patch = row.key, row.values
         known = state.get(key) or base.get(key, nothing)
-        if row.values is None:
-            values = nothing
-        elif len(row.values) == len(columns):
-            values = tuple(row.values[name] for name in columns)
+        before.setdefault(key, known)
+        if patch is None:
+            state[key] = nothing
+        elif len(patch) == len(columns):
+            state[key] = tuple([patch[name] for name in columns])
         else:
-            patched = list(known)
-            for name, value in row.values.items():
-                patched[position[name]] = value
-            values = tuple(patched)
-        before.setdefault((key, number), known)
-        after[key, number] = state[key] = values
-    changed = {at: values for at, values in after.items() if values != before[at]}
-    last_block = dict(changed.keys())  # of each key the last change, as they are in block order
-    history = [(*key, number, *values, values != nothing) for (key, number), values in changed.items()]
-    current = [(*key, number, *state[key]) for key, number in last_block.items() if state[key] != nothing]
-    gone = [key for key in last_block if state[key] == nothing]
-    return Merged(history, current, gone)
+            values = list(known)
+            for name, value in patch.items():
+                values[position[name]] = value
+            state[key] = tuple(values)
+    end_of_block()
+    return merged

@@ -180,7 +180,7 @@ async def _records(reader: Connection, first: int, last: int) -> Records:
 
 @asynccontextmanager
 async def _sides(size: Size) -> AsyncIterator[Sides]:
-    folder = Path(tempfile.mkdtemp(prefix="indexer-bench-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="indexer-bench-"))
     folder.chmod(0o711)
     try:
         async with embedded.postgres(folder) as url:

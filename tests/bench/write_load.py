@@ -185,7 +185,9 @@ def block_hash(number: int) -> bytes:
 def block(number: int, size: Size) -> BlockRows:
     """One block: final, complete, with patches for every table of the line."""
     rows = [row for table in TABLES.values() for row in _rows(Random(f"{table.name} {number}"), table, number, size)]
-    return BlockRows(BlockRef(number, block_hash(number)), block_hash(number - 1), number * 12_000, True, True, False, tuple(rows))
+    return BlockRows(
+        BlockRef(number, block_hash(number)), block_hash(number - 1), number * 12_000, True, True, False, tuple(rows)
+    )
 
 
 def _rows(chance: Random, table: Keyed | Log, number: int, size: Size) -> Iterator[Row]:
