@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from indexer import announce, coverage
-from indexer.addresses import Addresses
+from indexer.addresses import ACCOUNTS_PER_STATEMENT, Addresses
 from indexer.commit import by_table, keep_runtimes, write_table
 from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
@@ -202,6 +202,7 @@ class Store:
         patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
         bootstrap = first if blocks[0].bootstrap else None
         changed: list[Keyed] = []
+        accounts: set[bytes] = set()
         async with self.transaction(
             f"write blocks {first}-{end}", self._time_for(blocks), forgets=again or blocks[0].bootstrap
         ) as connection:
@@ -215,7 +216,12 @@ class Store:
                         written[table.name] = done.rows
                         if isinstance(table, Keyed) and not done.is_current:
                             changed.append(table)
-                        await self._write_accounts(connection, done.accounts)
+                        accounts |= done.accounts
+                        if len(accounts) > ACCOUNTS_PER_STATEMENT:
+                            await self._addresses.write(connection, accounts)
+                            accounts.clear()
+                        self._progressed()
+            await self._addresses.write(connection, accounts)
             await self._upkeep.renew(connection, changed, first, end)
             await coverage.advance(connection, [dataset.name for dataset in datasets], blocks, self._token or 0)
             await keep_runtimes(connection, blocks)

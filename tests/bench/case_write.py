@@ -191,7 +191,6 @@ async def _sides(size: Size) -> AsyncIterator[Sides]:
             for name in COLUMNS:
                 await reader.execute(f"CREATE TABLE bare_{name} (LIKE {name})")
             await reader.execute("VACUUM (ANALYZE)")
-            await reader.execute("CHECKPOINT")
             async with open_store(url) as store, open_session(url, application="bare") as bare:
                 await store.lock_writer()
                 async with bare.calls("ask for the session") as connection:
