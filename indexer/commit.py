@@ -151,7 +151,12 @@ def _json_columns(table: Keyed | Log) -> frozenset[str]:
 def comparable_patches(table: Keyed | Log, patches: list[Patch]) -> list[Patch]:
     """Patches as Postgres takes them: JSON as text."""
     names = _json_columns(table)
-    return [(number, _with_text(row, names)) for number, row in patches] if names else patches
+    if not names:
+        return patches
+    return [
+        one if (values := one[1].values) is None or names.isdisjoint(values) else (one[0], _with_text(one[1], names))
+        for one in patches
+    ]
 
 
 def _with_text(row: Row, names: Iterable[str]) -> Row:

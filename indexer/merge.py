@@ -59,36 +59,35 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *,
     nothing: Values = (None,) * len(columns)
     merged = Merged([], {}, {})
     history, last_block, state = merged.history, merged.last_block, merged.state
-    before: dict[Key, Values] = {}  # of the keys that the present block names
+    named: dict[Key, list[object]] = {}  # by the present block, with the values it gives
 
     def end_of_block() -> None:
-        for key, known in before.items():
-            values = state[key]
-            if values != known:
+        for key, given in named.items():
+            before, values = state.get(key) or base.get(key, nothing), tuple(given)
+            state[key] = values
+            if values != before:
                 history.append((*key, block, *values, values != nothing))
                 last_block[key] = block
-        before.clear()
+        named.clear()
 
     block = -1
     if anew is not None:
         block = anew
-        before.update(base)
-        state.update(dict.fromkeys(base, nothing))
+        named.update((key, list(nothing)) for key in base)
     for number, row in patches:
         if number != block:
             end_of_block()
             block = number
         key, patch = row.key, row.values
-        known = state.get(key) or base.get(key, nothing)
-        before.setdefault(key, known)
         if patch is None:
-            state[key] = nothing
+            named[key] = list(nothing)
         elif len(patch) == len(columns):
-            state[key] = tuple([patch[name] for name in columns])
+            named[key] = [patch[name] for name in columns]
         else:
-            values = list(known)
+            values = named.get(key)
+            if values is None:
+                values = named[key] = list(state.get(key) or base.get(key, nothing))
             for name, value in patch.items():
                 values[position[name]] = value
-            state[key] = tuple(values)
     end_of_block()
     return merged

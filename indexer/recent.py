@@ -23,33 +23,25 @@ class Recent:
 
     def __init__(self, most: int = ROWS_KEPT_MAX) -> None:
         self._most = most
-        self._young: dict[tuple[str, Key], Values] = {}
-        self._old: dict[tuple[str, Key], Values] = {}
+        self._young: dict[str, dict[Key, Values]] = {}
+        self._old: dict[str, dict[Key, Values]] = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return sum(len(rows) for half in (self._young, self._old) for rows in half.values())
 
     def find(self, table: str, keys: Collection[Key]) -> tuple[dict[Key, Values], list[Key]]:
         """The rows that are known, and the keys of which nothing is."""
-        found: dict[Key, Values] = {}
-        unknown: list[Key] = []
-        young, old = self._young, self._old
-        for key in keys:
-            at = table, key
-            values = young.get(at) or old.get(at)
-            if values is None:
-                unknown.append(key)
-            else:
-                found[key] = values
-        return found, unknown
+        young, old = self._young.get(table, {}), self._old.get(table, {})
+        found = {key: values for key in keys if (values := young.get(key) or old.get(key)) is not None}
+        return found, [key for key in keys if key not in found]
 
     def keep(self, table: str, rows: Mapping[Key, Values]) -> None:
         """Rows as they are after the transaction under way."""
         if len(rows) > self._most // 2:  # nothing else would fit, and little of it is wanted again
             self.forget()
             return
-        self._young.update(((table, key), values) for key, values in rows.items())
-        if len(self._young) > self._most // 2:
+        self._young.setdefault(table, {}).update(rows)
+        if sum(map(len, self._young.values())) > self._most // 2:
             self._old, self._young = self._young, {}
 
     def forget(self) -> None:
