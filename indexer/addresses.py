@@ -36,11 +36,13 @@ class Addresses:
             missing = [record[0] for record in await connection.fetch(_MISSING, part)]
             if missing:
                 await connection.execute(_INSERT, missing, [ss58_encode(one, self.ss58_prefix) for one in missing])
-        # Known only means: seen or sent once in this session. A rolled-back insert is repaired on reconnect,
-        # which every failed transaction leads to and which starts with an empty set.
         if len(self._known) > KNOWN_ACCOUNTS_MAX:
             self._known.clear()
         self._known.update(asked)
+
+    def forget(self) -> None:
+        """Know nothing: what was sent may have been rolled back."""
+        self._known.clear()
 
     async def renew(self, connection: Connection, accounts: Sequence[bytes]) -> None:
         """Write the texts of ``accounts`` anew, and drop those of what is no account."""

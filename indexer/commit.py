@@ -119,6 +119,7 @@ async def append(connection: Connection, table: Keyed, merged: Merged) -> set[by
     """Append history rows; returns the accounts in them."""
     columns = statements.history_columns(table)
     if merged.history:
+        merged.history.sort()  # neighbours in the primary key, and in the indexes that begin as it does, go in together
         await connection.copy_records_to_table(table.history.name, records=merged.history, columns=columns)
     return accounts_in(merged.history, columns, table.accounts)
 

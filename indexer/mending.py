@@ -6,24 +6,82 @@ latest row of their history says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
-from indexer import statements
+from indexer import coverage, statements
 from indexer.commit import (
     accounts_in,
     append,
     arrays,
+    by_table,
     comparable_patches,
+    keep_runtimes,
     merge_on,
     parts,
     read_rows,
     stored,
     write_log,
 )
+from indexer.datasets.base import Dataset
+from indexer.errors import StoreError
 from indexer.merge import Key, Merged, Patch, Values
-from indexer.model import Row
+from indexer.model import BlockRef, BlockRows, Row
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
+
+WriteAccounts: TypeAlias = Callable[[Connection, set[bytes]], Awaitable[None]]
+
+
+async def fill(
+    connection: Connection, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int, accounts: WriteAccounts
+) -> dict[str, int]:
+    """``Store.fill``, within its transaction."""
+    written: dict[str, int] = {}
+    patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+    for dataset in datasets:
+        hole = next((h for h in await coverage.holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None)
+        if hole is None or hole.after.number != first - 1:
+            raise StoreError(f"dataset {dataset.name} has no hole from block {first} to {last} any more")
+        for table in dataset.tables:
+            stale = await forget_block(connection, table, end) if end > last else []
+            found, written[table.name] = await write_past(connection, table, patches.get(table.name, []), first)
+            await accounts(connection, found)
+            if end > last:
+                await join_past(connection, table, hole.began - 1, stale)
+        await coverage.fill(connection, dataset.name, blocks, hole)
+    await keep_runtimes(connection, blocks)
+    return written
+
+
+async def prove(
+    connection: Connection, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], accounts: WriteAccounts
+) -> dict[str, int]:
+    """``Store.prove``, within its transaction."""
+    written: dict[str, int] = {}
+    patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+    runs = {(run.dataset, run.last) for run in await coverage.unproven(connection) if run.first <= first}
+    for dataset in datasets:
+        if (dataset.name, end - 1) not in runs:
+            raise StoreError(f"dataset {dataset.name} has no unproven blocks from {first} to {end - 1} any more")
+        for table in dataset.tables:
+            found, written[table.name] = await rewrite_table(
+                connection, table, patches.get(table.name, []), first, end, anew=blocks[0].bootstrap
+            )
+            await accounts(connection, found)
+        await coverage.cover_anew(connection, dataset.name, blocks)
+    await keep_runtimes(connection, blocks)
+    return written
+
+
+async def take_back(connection: Connection, dataset: Dataset, blocks: Sequence[BlockRows]) -> None:
+    """Forget the blocks that ``blocks`` are to replace. Raises ``StoreError`` if they are not the last ones."""
+    last, before = blocks[-1].ref, BlockRef(blocks[0].ref.number - 1, blocks[0].parent_hash)
+    if await connection.fetchval("SELECT block_hash FROM cursors WHERE dataset = $1", dataset.name) != last.hash:
+        raise StoreError(f"dataset {dataset.name} is not at block {last} any more")
+    for table in dataset.tables:
+        await rewind_table(connection, table, before.number)
+    await coverage.rewind_cursor(connection, dataset.name, before)
 
 
 async def write_past(

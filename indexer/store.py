@@ -18,8 +18,8 @@ from indexer.addresses import ACCOUNTS_PER_STATEMENT, Addresses
 from indexer.commit import by_table, keep_runtimes, write_table
 from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WrongChain
-from indexer.mending import forget_block, join_past, repair_table, rewind_table, rewrite_table, write_past
+from indexer.errors import ConfigError, Fatal, WriterFenced, WrongChain
+from indexer.mending import fill, prove, repair_table, rewind_table, take_back
 from indexer.model import BlockRef, BlockRows, Row
 from indexer.recent import Recent
 from indexer.redaction import printable
@@ -82,6 +82,7 @@ class Store:
         finally:
             if not done:
                 self._recent.forget()
+                self._addresses.forget()
 
     async def _check_token(self, connection: Connection, what: str, lock: str = "") -> None:
         if self._token is None:
@@ -95,6 +96,7 @@ class Store:
         """Become the one writer: None. Else who is, and nothing has changed."""
         async with self._session.transaction("take the writer lock") as connection:
             if await connection.fetchval("SELECT pg_try_advisory_lock($1)", WRITER_LOCK):
+                self._recent.forget()  # whoever was the writer until now
                 self._token = await connection.fetchval(
                     "UPDATE writer SET token = token + 1, since = now(), holder = "
                     "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) || $1 "
@@ -208,7 +210,7 @@ class Store:
         ) as connection:
             for dataset in datasets:
                 if again:
-                    await self._take_back(connection, dataset, blocks)
+                    await take_back(connection, dataset, blocks)
                 for table in dataset.tables:
                     rows = patches.get(table.name, [])
                     if rows or bootstrap is not None:
@@ -230,39 +232,15 @@ class Store:
         self.commits += 1
         return written
 
-    async def _take_back(self, connection: Connection, dataset: Dataset, blocks: Sequence[BlockRows]) -> None:
-        last, before = blocks[-1].ref, BlockRef(blocks[0].ref.number - 1, blocks[0].parent_hash)
-        if await connection.fetchval("SELECT block_hash FROM cursors WHERE dataset = $1", dataset.name) != last.hash:
-            raise StoreError(f"dataset {dataset.name} is not at block {last} any more")
-        for table in dataset.tables:
-            await rewind_table(connection, table, before.number)
-        await coverage.rewind_cursor(connection, dataset.name, before)
-
     async def fill(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int) -> dict[str, int]:
         """Commit a run of blocks of the hole that ends at block ``last``, or the block after it; as ``write``.
 
         Histories, logs and coverage grow; cursors stay. With the block after the hole, which was written
         as a bootstrap and is now written as what it changed, current rows are brought in line.
         """
-        written: dict[str, int] = {}
-        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        first, end = blocks[0].ref.number, blocks[-1].ref.number
         async with self.transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
-            for dataset in datasets:
-                hole = next(
-                    (h for h in await coverage.holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None
-                )
-                if hole is None or hole.after.number != first - 1:
-                    raise StoreError(f"dataset {dataset.name} has no hole from block {first} to {last} any more")
-                for table in dataset.tables:
-                    stale = await forget_block(connection, table, end) if end > last else []
-                    accounts, written[table.name] = await write_past(
-                        connection, table, patches.get(table.name, []), first
-                    )
-                    await self._write_accounts(connection, accounts)
-                    if end > last:
-                        await join_past(connection, table, hole.began - 1, stale)
-                await coverage.fill(connection, dataset.name, blocks, hole)
-            await keep_runtimes(connection, blocks)
+            written = await fill(connection, blocks, datasets, last, self._write_accounts)
         self.commits += 1
         return written
 
@@ -271,22 +249,9 @@ class Store:
 
         The last of ``blocks`` is the proven one after them. Raises ``StoreError`` if they are not what they were.
         """
-        written: dict[str, int] = {}
-        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        first, end = blocks[0].ref.number, blocks[-1].ref.number
         async with self.transaction(f"prove blocks {first}-{end - 1}", self._time_for(blocks)) as connection:
-            runs = {(run.dataset, run.last) for run in await coverage.unproven(connection) if run.first <= first}
-            for dataset in datasets:
-                if (dataset.name, end - 1) not in runs:
-                    raise StoreError(
-                        f"dataset {dataset.name} has no unproven blocks from {first} to {end - 1} any more"
-                    )
-                for table in dataset.tables:
-                    accounts, written[table.name] = await rewrite_table(
-                        connection, table, patches.get(table.name, []), first, end, anew=blocks[0].bootstrap
-                    )
-                    await self._write_accounts(connection, accounts)
-                await coverage.cover_anew(connection, dataset.name, blocks)
-            await keep_runtimes(connection, blocks)
+            written = await prove(connection, blocks, datasets, self._write_accounts)
         self.commits += 1
         return written
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 import tempfile
 import time
@@ -181,7 +182,7 @@ async def _records(reader: Connection, first: int, last: int) -> Records:
 @asynccontextmanager
 async def _sides(size: Size) -> AsyncIterator[Sides]:
     folder = Path(tempfile.mkdtemp(prefix="indexer-bench-"))
-    folder.chmod(0o711)
+    os.chmod(folder, 0o711)  # Postgres runs as another user
     try:
         async with embedded.postgres(folder) as url:
             await migrate.upgrade(url)
