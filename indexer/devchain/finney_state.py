@@ -26,6 +26,8 @@ from indexer.devchain.staking import subnet_account
 RUNTIME = SPEC_475
 TAO = 1_000_000_000
 ROOT = 0
+ESCROW = -1
+"""As a coldkey's number: the account behind which the baskets' holdings stand."""
 AUTHORS = 12
 _ACCOUNT = struct.Struct("<IIIIQQQ16s")
 """AccountInfo: nonce, consumers, providers, sufficients; free, reserved, frozen, flags."""
@@ -161,7 +163,7 @@ class Holdings:
     def account(self, number: int) -> bytes:
         """Accounts: first one per subnet, then block authors, then everybody else."""
         if number < self.sizes.subnets:
-            return subnet_account(number)
+            return ESCROW_COLDKEY if number == ESCROW else subnet_account(number)
         return blake2b(b"finney account %d %d" % (self.seed, number), digest_size=32).digest()
 
     def hotkey(self, number: int) -> bytes:
@@ -239,7 +241,7 @@ class Holdings:
         self.note_pool(pool)
         if pool.netuid == ROOT:
             self._rebase(pool, coldkey, before)
-        if coldkey >= 0 and pool.hotkey not in (known := self.staking.setdefault(coldkey, [])):
+        if pool.hotkey not in (known := self.staking.setdefault(coldkey, [])):
             known.append(pool.hotkey)
             self.stake[STAKING_HOTKEYS + blake2_128_concat(self.account(coldkey))] = compact(len(known)) + b"".join(
                 self.hotkey(one) for one in known
@@ -309,8 +311,8 @@ class Holdings:
             self.stake[BASKET_CLAIMED + tail] = claimed.to_bytes(16, "little", signed=True)
 
     def _row_key(self, pool: Pool, coldkey: int) -> bytes:
-        who = ESCROW_COLDKEY if coldkey == ESCROW else self.account(coldkey)
-        return blake2_128_concat(self.hotkey(pool.hotkey)) + blake2_128_concat(who) + u16(pool.netuid)
+        coldkeys = blake2_128_concat(self.account(coldkey))
+        return blake2_128_concat(self.hotkey(pool.hotkey)) + coldkeys + u16(pool.netuid)
 
     def _set_share(self, pool: Pool, coldkey: int, share: SafeFloat, *, is_new: bool) -> None:
         self.share[pool, coldkey] = share
@@ -318,10 +320,6 @@ class Holdings:
         self.stake[SHARE + tail] = safe_float(share)
         if pool.epoch and is_new:
             self.stake[SHARE_EPOCH + tail] = u64(pool.epoch)
-
-
-ESCROW = -1
-"""As a coldkey's number: the account behind which the baskets' holdings stand."""
 
 
 def safe_float(value: SafeFloat) -> bytes:

@@ -21,6 +21,8 @@ _TO_HEX = bytes.maketrans(bytes(range(16)), b"0123456789abcdef")
 _LEAF, _LEAF_APART = (0b01, 6), (0b001, 5)
 _BRANCH, _BRANCH_VALUE, _BRANCH_APART = (0b10, 6), (0b11, 6), (0b0001, 4)
 """Kinds of nodes: leading bits of the first byte, how many bits are left for the number of nibbles."""
+_OFFSETS = tuple(struct.Struct(f"<{count}Q") for count in range(18))
+"""Of up to 16 children and a value."""
 _FLUSH_BYTES = 8 << 20
 
 _Change = tuple[bytes, bytes | None]
@@ -113,6 +115,9 @@ class GrowingTrie:
                 self._set(twig, value)
                 return twig
             twig = _Twig(first[depth : _shared(first, last, depth)], None)
+        elif high - low == 1 and twig.children is None and first[depth:] == twig.partial and todo[low][1] is not None:
+            self._set(twig, todo[low][1])
+            return twig
         else:
             partial, end = twig.partial, depth + len(twig.partial)
             if first[depth:end] != partial or last[depth:end] != partial:
@@ -160,7 +165,7 @@ class GrowingTrie:
         if twig.apart:
             offsets.append(twig.apart)
         head = HEAD.pack(len(raw) | (VALUE_APART if twig.apart else 0), len(partial), bitmap)
-        twig.at = self._write(head, partial, struct.pack(f"<{len(offsets)}Q", *offsets), raw)
+        twig.at = self._write(head, partial, _OFFSETS[len(offsets)].pack(*offsets), raw)
         twig.slot = b"\x80" + blake2b(raw, digest_size=32).digest()
         self.nodes += 1
         return twig.slot

@@ -52,27 +52,28 @@ class NodeFile:
     def prove(self, root: int, keys: Iterable[bytes]) -> list[bytes]:
         """What ``TrieStore.prove`` gives, in the same order: the nodes on the paths to ``keys``, their long values."""
         data, head, offset = self._data, HEAD.unpack_from, OFFSET.unpack_from
-        found: dict[int, bool] = {root: True}
-        """Offset of a record -> whether it is a node, not a value."""
+        found = {root: self.raw(root)}
+        """Offset of a record -> the node, or the value that lies apart."""
         entrances: dict[bytes, tuple[int, int]] = {}
         """First bytes of keys, mostly a map's prefix -> (a node on the way to all of them, nibbles walked before it)."""
         for key in keys:
             path = nibbles(key)
-            size = len(path)
-            entrance = entrances.get(key[:_MAP_BYTES])
-            node, walked = (root, 0) if entrance is None else entrance
+            size, begins = len(path), key[:_MAP_BYTES]
+            node, walked = entrance = entrances.get(begins) or (root, 0)
             while True:
-                found[node] = True
                 length, partial, bitmap = head(data, node)
-                fields = node + 8
+                fields = node + 8 + partial
+                if node not in found:
+                    raw = fields + 8 * (bitmap.bit_count() + (length >> 31))
+                    found[node] = data[raw : raw + (length & _LENGTH_MASK)]
                 if partial:
-                    if data[fields : fields + partial] != path[walked : walked + partial]:
+                    if data[node + 8 : fields] != path[walked : walked + partial]:
                         break
                     walked += partial
-                    fields += partial
                 if walked == size:
                     if length & VALUE_APART:
-                        found[offset(data, fields + 8 * bitmap.bit_count())[0]] = False
+                        at = offset(data, fields + 8 * bitmap.bit_count())[0]
+                        found[at] = self.value(at)
                     break
                 slot = path[walked]
                 if not bitmap >> slot & 1:
@@ -83,10 +84,9 @@ class NodeFile:
                 walked += 1
                 if walked <= 2 * _MAP_BYTES:
                     entrance = node, walked
-            if entrance is not None:
-                entrances[key[:_MAP_BYTES]] = entrance
+            entrances[begins] = entrance
         # Two records may hold the same bytes; a proof names them once.
-        return list(dict.fromkeys([self.raw(at) if is_node else self.value(at) for at, is_node in found.items()]))
+        return list(dict.fromkeys(found.values()))
 
     def get(self, root: int, key: bytes) -> bytes | None:
         """The value of ``key`` in the state with this root, None if absent."""

@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from indexer.devchain.pallet import blake2_128_concat, twox64_concat, twox128
-from indexer.devchain.shares import ZERO, SafeFloat, from_v1, mul_div, normal, to_u64, v1_value
 from indexer.devchain.served import ServedState
+from indexer.devchain.shares import ZERO, SafeFloat, from_v1, mul_div, normal, to_u64, v1_value
 
 RAO_PER_TAO = 10**9
 DYNAMIC_TAO, SWAP_V3, SHARES_V2, BALANCER, CAPPED, EPOCHS = 233, 283, 397, 423, 458, 459

@@ -6,6 +6,7 @@ here knows of sockets; subscriptions, which need one, are in ``server``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,6 +50,14 @@ def call(chain: ServedChain, method: str, params: Params) -> Any:
         raise RpcError(CLIENT_ERROR, f"Client error: UnknownBlock: State already discarded for {error}") from None
     except ValueNotRecorded as error:
         raise RpcError(CLIENT_ERROR, f"Client error: {error}") from None
+
+
+def as_text(result: Any) -> str:
+    """A result of ``call`` as JSON. A read proof is put together by hand: of a megabyte of hex nothing can need
+    escaping, and looking for it costs more than finding the nodes."""
+    if isinstance(result, dict) and result.get("proof"):
+        return f'{{"at": "{result["at"]}", "proof": ["' + '", "'.join(result["proof"]) + '"]}'
+    return json.dumps(result)
 
 
 def hexed(data: bytes) -> str:

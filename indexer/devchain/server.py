@@ -151,7 +151,9 @@ class DevNode:
             return None
         if "id" not in request:
             return None
-        answer = _result(request["id"], result)
+        # Whatever a ``Tamper`` made of a result may need escaping.
+        text = json.dumps(result) if self.tamper is not None else rpc.as_text(result)
+        answer = f'{{"jsonrpc": "2.0", "id": {json.dumps(request["id"])}, "result": {text}}}'
         if len(answer) > MAX_RESPONSE_BYTES:
             return _error(request["id"], RpcError(-32702, "Response is too big"))
         return answer
@@ -207,10 +209,6 @@ async def _send_all(client: _Client) -> None:
     with suppress(ConnectionClosed):
         while True:
             await client.socket.send(await client.outbox.get())
-
-
-def _result(request_id: object, result: object) -> str:
-    return json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result})
 
 
 def _error(request_id: object, error: RpcError) -> str:
