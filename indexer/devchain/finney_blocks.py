@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from indexer.devchain.blocks import aura_slot
@@ -238,10 +239,9 @@ def _people(course: Course) -> None:
     holdings, rng = course.holdings, course.rng
     for _ in range(max(1, holdings.sizes.changed_accounts // 60)):
         source, target, rao = course.anybody(), course.anybody(), rng.randrange(1_000, TAO // 2)
-        call = {"dest": {"Id": holdings.account(target)}, "value": rao}
-        course.signed(
-            source, {"Balances": {"transfer_keep_alive": call}}, lambda: _transfer(course, source, target, rao)
-        )
+        transfer = {"dest": {"Id": holdings.account(target)}, "value": rao}
+        act = partial(_transfer, course, source, target, rao)
+        course.signed(source, {"Balances": {"transfer_keep_alive": transfer}}, act)
     for _ in range(max(1, holdings.sizes.changed_stake_keys // 200)):
         _stake(course)
         _unstake(course)

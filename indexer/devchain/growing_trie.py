@@ -72,7 +72,7 @@ class GrowingTrie:
             self._top = self._apply(self._top, 0, todo, 0, len(todo))
 
     def seal(self) -> tuple[bytes, int]:
-        """Write all that changed: (hash of the root, offset of its record). Raises ``ValueError`` if there is no key."""
+        """Write all that changed: (hash of the root, offset of its record). Raises ``ValueError`` without a key."""
         if self._top is None:
             raise ValueError("a trie without keys has no root record")
         slot = self._top.slot or self._seal(self._top, top=True)

@@ -1,8 +1,8 @@
 """Trie nodes of many states in one file, read where they lie: look-ups, read proofs and key listings over a mmap.
 
 Owns the records' layout. Each record has the node's own bytes and, before them, where its children's records begin: a
-state is the offset of its root, no index by hash is needed, and a look-up parses a few fixed fields per node. Nothing is
-written here; ``growing_trie`` makes the file.
+state is the offset of its root, no index by hash is needed, and a look-up parses a few fixed fields per node. Nothing
+is written here; ``growing_trie`` makes the file.
 
 A record: HEAD (length of the node; whether its value lies apart; nibbles of its partial path; bitmap of children), the
 nibbles one per byte, eight bytes per child, eight for a value that lies apart, the node. A child within its parent has
@@ -55,7 +55,7 @@ class NodeFile:
         found = {root: self.raw(root)}
         """Offset of a record -> the node, or the value that lies apart."""
         entrances: dict[bytes, tuple[int, int]] = {}
-        """First bytes of keys, mostly a map's prefix -> (a node on the way to all of them, nibbles walked before it)."""
+        """First bytes of keys, mostly a map's prefix -> (a node that all of them pass, nibbles walked before it)."""
         for key in keys:
             path = nibbles(key)
             size, begins = len(path), key[:_MAP_BYTES]

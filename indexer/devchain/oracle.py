@@ -18,7 +18,7 @@ from indexer.devchain.shares import ZERO, SafeFloat, from_v1, mul_div, normal, t
 RAO_PER_TAO = 10**9
 DYNAMIC_TAO, SWAP_V3, SHARES_V2, BALANCER, CAPPED, EPOCHS = 233, 283, 397, 423, 458, 459
 """First spec_versions of the rules (MODEL.md 2, MODEL_2026-10.md 1.4)."""
-_ROOT_NETUID = 0
+_ROOT_NETUID, _KEY_LENGTH = 0, 32
 _HALF_PERQUINTILL, _PERQUINTILL = 5 * 10**17, 10**18
 
 
@@ -43,6 +43,20 @@ def stake_at(state: ServedState, spec_version: int) -> dict[Position, int]:
     keys = {_position(key): key[32:] for item in ("AlphaV2", "Alpha") for key, _ in _rows(state, item)}
     worth = _value_v1 if spec_version < SHARES_V2 else _value_v2
     return {position: worth(state, tail, spec_version) for position, tail in keys.items()}
+
+
+def stake_of(state: ServedState, spec_version: int, coldkey: bytes) -> dict[Position, int]:
+    """The same of one coldkey (spec 233 and later), by the hotkeys that the chain lists for it."""
+    listed = state.get(_prefix("StakingHotkeys") + blake2_128_concat(coldkey)) or b""
+    worth = _value_v1 if spec_version < SHARES_V2 else _value_v2
+    found: dict[Position, int] = {}
+    # Before the hotkeys stands their number, in less than the length of one.
+    for at in range(len(listed) % _KEY_LENGTH, len(listed), _KEY_LENGTH):
+        pair = blake2_128_concat(listed[at : at + _KEY_LENGTH]) + blake2_128_concat(coldkey)
+        for item in ("AlphaV2", "Alpha"):
+            for key in state.keys(_prefix(item) + pair):
+                found[_position(key)] = worth(state, key[32:], spec_version)
+    return found
 
 
 def prices_at(state: ServedState, spec_version: int) -> dict[int, int]:

@@ -7,12 +7,13 @@ that another version wrote, is refused. Served like ``chain.Chain``, but without
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,9 @@ class Origin:
 class PreparedChain:
     """The chain in a folder. At first only its genesis block is shown; ``grow`` shows the next ones."""
 
-    def __init__(self, folder: Path, runtimes: Iterable[tuple[bytes, ServedRuntime]], wanted: Any = None) -> None:
-        """``runtimes``: (code, runtime). ``wanted``: what its manifest must say the chain was made from.
-
-        Raises ``BadFolder``.
-        """
-        self.manifest = read_manifest(folder, wanted)
+    def __init__(self, folder: Path, runtimes: Iterable[tuple[bytes, ServedRuntime]]) -> None:
+        """``runtimes``: (code, runtime). Raises ``BadFolder``."""
+        self.manifest = read_manifest(folder)
         """What the folder says of itself: ``made_from``, ``seconds``, lengths and so on."""
         self._runtimes = {blake2_256(code): runtime for code, runtime in runtimes}
         self._blocks, self._roots = _read_blocks(folder)
@@ -188,9 +186,12 @@ def recorded_into(folder: Path, name: str, made_from: Any) -> Iterator[tuple[Rec
     Yields the recorder and a function that adds facts to the manifest.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(folder)
     making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     facts: dict[str, Any] = {}
+    held = os.open(making, os.O_RDONLY)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         recorder = Recorder(making)
         try:
             yield recorder, facts.update
@@ -205,6 +206,19 @@ def recorded_into(folder: Path, name: str, made_from: Any) -> Iterator[tuple[Rec
         os.replace(making, folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a process left that was killed while it recorded the same folder; a living one holds a lock."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        with suppress(OSError):
+            held = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            finally:
+                os.close(held)
 
 
 def read_manifest(folder: Path, wanted: Any = None) -> dict[str, Any]:

@@ -69,10 +69,8 @@ def answers(runtime: RuntimeDeclaration) -> dict[str, Answer]:
     spec = runtime.spec_version
 
     def stakes(state: ServedState, argument: bytes) -> bytes:
-        every = oracle.stake_at(state, spec)
-        return STAKES.encode(
-            [(coldkey, _infos(every, coldkey)) for coldkey in METHODS["StakeInfoRuntimeApi"][1][0][1].decode(argument)]
-        )
+        coldkeys = METHODS["StakeInfoRuntimeApi"][1][0][1].decode(argument)
+        return STAKES.encode([(coldkey, _infos(oracle.stake_of(state, spec, coldkey))) for coldkey in coldkeys])
 
     def hyperparameters(state: ServedState, argument: bytes) -> bytes:
         netuid = U16.decode(argument)
@@ -86,13 +84,9 @@ def answers(runtime: RuntimeDeclaration) -> dict[str, Answer]:
     return dict(zip(names, (stakes, hyperparameters, price), strict=True))
 
 
-def _infos(stakes: Mapping[oracle.Position, int], coldkey: bytes) -> list[dict[str, Any]]:
+def _infos(stakes: Mapping[oracle.Position, int]) -> list[dict[str, Any]]:
     nothing = dict.fromkeys(("locked", "emission", "tao_emission", "drain"), 0)
-    return [
-        {"hotkey": at.hotkey, "coldkey": coldkey, "netuid": at.netuid, "stake": stake, "is_registered": True, **nothing}
-        for at, stake in stakes.items()
-        if at.coldkey == coldkey and stake
-    ]
+    return [{**at._asdict(), "stake": stake, "is_registered": True, **nothing} for at, stake in stakes.items() if stake]
 
 
 def _hyperparameters(runtime: RuntimeDeclaration, state: ServedState, netuid: int) -> dict[str, Any]:

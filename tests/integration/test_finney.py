@@ -1,4 +1,4 @@
-"""The profile ``finney`` in a small size: prepared once, served from disk, indexed from its first block and verified."""
+"""The profile ``finney`` in a small size: prepared once, served from disk, indexed and verified."""
 
 from __future__ import annotations
 
