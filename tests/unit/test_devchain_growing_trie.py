@@ -68,3 +68,22 @@ def test_another_file_is_not_taken_for_nodes(tmp_path: Path) -> None:
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="holds no trie nodes"):
         NodeFile(path)
+
+
+def test_what_is_alike_in_two_maps_is_proven_once(tmp_path: Path) -> None:
+    state: dict[bytes, bytes | None] = {
+        head + tail: b"a value of more than thirty-two bytes"
+        for head in (b"M" * 32, b"N" * 32)
+        for tail in (b"\x01" * 20, b"\x12" * 20, b"\x13" * 20)
+    }
+    store = TrieStore()
+    root = store.update(EMPTY_ROOT, state)
+    with (tmp_path / "nodes").open("wb") as file:
+        trie = GrowingTrie(file)
+        trie.put(state)
+        sealed, at = trie.seal()
+        trie.flush()
+    assert sealed == root
+    proof = NodeFile(tmp_path / "nodes").prove(at, list(state))
+    assert proof == store.prove(root, list(state))
+    assert len(proof) == len(set(proof))
