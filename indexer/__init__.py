@@ -18,6 +18,7 @@ The path of the data, readable from the listing of this folder:
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
 * ``survey``    how large a state is, from a few random paths (pure)
+* ``refusals``  the errors a request to a node can come to
 * ``link``      one WebSocket connection: requests matched to replies
 * ``gate``      how much one endpoint is asked at once, and how often
 * ``block``     a header and a body as nodes tell them, held against the hash that names them (pure)
