@@ -31,6 +31,9 @@ The path of the data, readable from the listing of this folder:
 * ``heads``     from "there is a head" to gap-free heights
 * ``finality``  what of the committed blocks is final
 * ``capture``   the changed keys of one block, proven against its state root
+* ``prediction`` which keys will change, learnt from those that did (pure)
+* ``lookahead`` runs of blocks asked for before their turn: headers, events, likely nodes
+* ``together``  proof requests of several blocks in one message
 * ``fallback``  likely changes and full scans, where no endpoint serves proofs
 * ``runtimes``  one decoder set per runtime code, from the database or the node
 * ``decode``    raw changes to typed changes, with the runtime that executed the block

@@ -9,7 +9,8 @@ Nothing here knows what a value means, and nothing that does not hash to what wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -21,7 +22,7 @@ from indexer.datasets.base import Dataset
 from indexer.errors import Fatal, NodeError
 from indexer.link import RpcRefused
 from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
-from indexer.node import METHOD_NOT_FOUND, Check, Node
+from indexer.node import METHOD_NOT_FOUND, Check, Node, ProofAsked
 from indexer.survey import Survey, survey
 from indexer.trie import Ahead, Diff, Want, diff, pack
 
@@ -32,6 +33,10 @@ KEYS_PER_CALL = 1000
 PREDICTED_KEYS_MAX = 4000
 Progress: TypeAlias = "Callable[[int, Callable[[], float] | None], None]"
 """Told how much of a whole state is read, and how to find out about how much is left, where that can be."""
+Ask: TypeAlias = "Callable[[Sequence[ProofAsked]], Awaitable[tuple[dict[bytes, bytes], float]]]"
+"""Gives the nodes of proofs, and the messages that took (a part of one, where others shared it)."""
+Hints: TypeAlias = "Callable[[bytes], Iterable[bytes]]"
+"""Gives keys that may lie below a path of nibbles."""
 BODY_PAUSES_S = (0.0, 0.3, 1.0)
 """Before each time that a body is asked for which nobody had the time before."""
 
@@ -138,15 +143,19 @@ async def capture(
     grandparent: Header | None,
     *,
     bootstrap: bool,
-    predicted: Collection[bytes] = (),
+    predicted: Collection[bytes] | None = (),
+    ask: Ask | None = None,
+    hints: Hints = lambda _: (),
     progress: Progress = lambda _done, _left: None,
 ) -> Captured:
     """Capture the block of ``header``; ``parent`` is its parent's header, None for block 0.
 
     ``grandparent`` (None if there is none, or at a bootstrap) tells whether the runtime is a new one.
     ``bootstrap`` takes the whole state under the tracked prefixes instead of the difference.
-    ``predicted`` keys are asked for in the first call: a good guess saves calls, a bad one costs a
-    few bytes, neither changes the result. ``progress`` is told the number of nodes read at a bootstrap.
+    ``predicted`` keys are asked for in the first message (None: they were asked for before); ``hints`` gives
+    keys that may lie below a path and are asked for with it. A good guess saves messages, a bad one costs a few
+    bytes, neither changes the result. ``ask`` fetches proofs, by default from ``node`` alone. ``progress`` is told
+    the number of nodes read at a bootstrap.
     Raises ``ProofError`` if an endpoint's nodes do not lead to the state root, ``NodeError`` if no
     endpoint can answer, or serves read proofs.
     """
@@ -155,9 +164,12 @@ async def capture(
     prefixes = list(tracked.item_of)
     reads = {item: item_prefix(item) for item in (EVENTS, *tracked.reads)}
     parent_reads = {item: item_prefix(item) for item in tracked.parent_reads}
-    if not bootstrap:
+    ask = ask or asking(node)
+    calls = 0.0
+    if not bootstrap and predicted is not None:
         guess = sorted({*prefixes, *reads.values(), *predicted})
-        cache.update(await _proof(node, guess, header, _rootless(header)))
+        nodes, calls = await ask([(guess, header.ref.hash, rootless(header))])
+        cache.update(nodes)
     ahead: list[Ahead] = []
     changes = _Walk(diff(old_root, header.state_root, prefixes, cache, ahead=ahead), header)
     now = _Walk(diff(None, header.state_root, reads.values(), cache), header)
@@ -165,15 +177,15 @@ async def capture(
     then = _Walk(diff(None, before.state_root, then_keys, cache, hash_only=[CODE_KEY]), before)
     earlier_root = (grandparent or before).state_root
     earlier = _Walk(diff(None, earlier_root, [CODE_KEY], cache, hash_only=[CODE_KEY]), grandparent or before)
-    read, calls, left = 0, 1, None
+    read, left = 0, None
     if bootstrap:
-        found, read, calls = await _survey(node, cache, header, prefixes)
+        found, read, calls = await _survey(ask, cache, header, prefixes)
         left = partial(_left, found, read, ahead)
     for walk in (walks := [changes, now, then, earlier]):
         walk.advance(None)
     while any(walk.wants for walk in walks):
         asked = [(before if want.old else walk.header, want) for walk in walks for want in walk.wants]
-        nodes, made = await _fetch(node, asked)
+        nodes, made = await _fetch(ask, asked, hints)
         calls += made
         cache.update(nodes)
         for walk in walks:
@@ -199,13 +211,13 @@ async def capture(
     )
 
 
-async def _survey(node: Node, cache: NodeCache, header: Header, prefixes: Collection[bytes]) -> tuple[Survey, int, int]:
+async def _survey(ask: Ask, cache: NodeCache, header: Header, prefixes: Collection[bytes]) -> tuple[Survey, int, float]:
     """About how much there is to read under the prefixes, the nodes read for that (they are kept), and the calls."""
-    steps, read, calls = survey(header.state_root, prefixes, cache), 0, 0
+    steps, read, calls = survey(header.state_root, prefixes, cache), 0, 0.0
     try:
         wants = next(steps)
         while True:
-            nodes, made = await _fetch(node, [(header, want) for want in wants])
+            nodes, made = await _fetch(ask, [(header, want) for want in wants])
             cache.update(nodes)
             read, calls = read + len(wants), calls + made
             wants = steps.send(nodes)
@@ -237,48 +249,75 @@ def _plain(value: bytes | HashedValue | None) -> bytes | None:
     return value
 
 
-async def _fetch(node: Node, asked: Iterable[tuple[Header, Want]]) -> tuple[dict[bytes, bytes], int]:
-    """Everything that is wanted of some blocks, in as few calls as the node's limits allow, and their number."""
+async def _fetch(
+    ask: Ask, asked: Iterable[tuple[Header, Want]], hints: Hints = lambda _: ()
+) -> tuple[dict[bytes, bytes], float]:
+    """Everything that is wanted of some blocks, in as few messages as the node's limits allow, and their number."""
     wants: dict[Header, dict[bytes, set[bytes]]] = {}
     for block, want in asked:
-        wants.setdefault(block, {}).setdefault(pack(want.path), set()).add(want.hash)
+        own = wants.setdefault(block, {})
+        own.setdefault(pack(want.path), set()).add(want.hash)
+        for key in () if want.is_value else hints(want.path):
+            own.setdefault(key, set())
+    parts = [
+        (sorted(keys)[start : start + KEYS_PER_CALL], block)
+        for block, keys in wants.items()
+        for start in range(0, len(keys), KEYS_PER_CALL)
+    ]
+    proofs: list[ProofAsked] = [(keys, block.ref.hash, _lacks(block, keys, wants[block])) for keys, block in parts]
+    if sum(len(keys) for keys, _, _ in proofs) <= KEYS_PER_CALL:
+        return await ask(proofs)
     nodes: dict[bytes, bytes] = {}
-    calls = 0
 
-    async def ask(block: Header, keys: list[bytes]) -> None:
-        def lacks(proof: Mapping[bytes, bytes]) -> str | None:
-            for key in keys:
-                missing = wants[block][key] - proof.keys()
-                if missing:
-                    return (
-                        f"sent a proof for block {block.ref} that lacks the node 0x{missing.pop().hex()} "
-                        f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
-                    )
-            return None
-
-        nodes.update(await _proof(node, keys, block, lacks))
+    async def ask_alone(proof: ProofAsked) -> None:
+        nodes.update((await ask([proof]))[0])
 
     async with anyio.create_task_group() as group:
-        for block, keys in wants.items():
-            ordered = sorted(keys)
-            for start in range(0, len(ordered), KEYS_PER_CALL):
-                group.start_soon(ask, block, ordered[start : start + KEYS_PER_CALL])
-                calls += 1
-    return nodes, calls
+        for proof in proofs:
+            group.start_soon(ask_alone, proof)
+    return nodes, float(len(proofs))
 
 
-def _rootless(header: Header) -> Check:
-    """A guess is known to be right only as far as its root: whatever else hashes to its name does no harm."""
+def _lacks(block: Header, keys: Sequence[bytes], wanted: Mapping[bytes, set[bytes]]) -> Check:
+    def lacks(proof: Mapping[bytes, bytes]) -> str | None:
+        for key in keys:
+            missing = wanted[key] - proof.keys()
+            if missing:
+                return (
+                    f"sent a proof for block {block.ref} that lacks the node 0x{missing.pop().hex()} "
+                    f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
+                )
+        return None
+
+    return lacks
+
+
+def rootless(header: Header) -> Check:
+    """What is wrong with a proof of guessed keys, of which only the root is known: what else is in it does no harm."""
     lacking = f"sent a proof for block {header.ref} that does not begin at its state root"
     return lambda proof: None if header.state_root in proof else lacking
 
 
-async def _proof(node: Node, keys: list[bytes], header: Header, check: Check) -> dict[bytes, bytes]:
+def asking(node: Node) -> Ask:
+    """Ask ``node``, each time in a message of its own."""
+
+    async def ask(asked: Sequence[ProofAsked]) -> tuple[dict[bytes, bytes], float]:
+        with proving():
+            return (await node.read_proofs(asked))[0], 1.0
+
+    return ask
+
+
+@contextmanager
+def proving() -> Iterator[None]:
+    """Raises ``NodeError`` where nobody serves read proofs.
+
+    The next run finds out whether another endpoint does, or goes on without: see ``fallback``.
+    """
     try:
-        return (await node.read_proof(keys, header.ref.hash, check))[0]
+        yield
     except RpcRefused as refusal:
         if refusal.code == METHOD_NOT_FOUND:
-            # The next run finds out whether another endpoint does, or goes on without: see ``fallback``.
             raise NodeError(
                 f"{refusal.endpoint} does not serve state_getReadProof, without which completeness cannot be proven"
             ) from refusal

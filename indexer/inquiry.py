@@ -111,6 +111,8 @@ async def proofs_of(endpoint: Endpoint, asked: Sequence[ProofAsked]) -> list[dic
             endpoint.portions.fewer_keys(len(keys))
             proofs[at].update(await _proof(endpoint, keys, asked[at][1]))
         elif isinstance(outcome, NodeError):
+            if type(outcome) is NodeError and len(keys) > 1:
+                endpoint.portions.cut_over(len(keys), asked_s)
             raise outcome
         else:
             proofs[at].update(_nodes(endpoint, outcome))

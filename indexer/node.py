@@ -31,7 +31,7 @@ __all__ = ["METHOD_NOT_FOUND", "Check", "Node", "ProofAsked", "open_node"]
 
 PROBE_S = 6.0
 """Seconds between two looks at an endpoint: what a silent one costs at most, with the probe's own time-out."""
-HEIGHTS_KEPT = 4096
+HEADERS_KEPT = 2048
 SS58_PREFIXES = 1 << 14
 CHAIN_NAME_MAX = 100
 NO_BODY = 0
@@ -45,7 +45,7 @@ class Node:
 
     def __init__(self, pool: Pool, group: TaskGroup) -> None:
         self._pool, self._group = pool, group
-        self._heights: dict[bytes, int] = {}
+        self._headers: dict[bytes, Header] = {}
 
     @property
     def endpoint(self) -> str:
@@ -94,7 +94,7 @@ class Node:
         async def attempt(endpoint: Endpoint) -> tuple[Any, str]:
             return await endpoint.request(method, params), endpoint.name
 
-        number = self._heights.get(bytes.fromhex(params[-1][2:]))
+        number = self._height(bytes.fromhex(params[-1][2:]))
         return await self._pool.ask(attempt, method, by_hash=True, number=number)
 
     async def subscribe(self, method: str) -> AsyncGenerator[Any, None]:
@@ -145,7 +145,7 @@ class Node:
 
         async def attempt(endpoint: Endpoint) -> BlockRef:
             head = unhexed(await endpoint.request("chain_getFinalizedHead", [])) or b""
-            return (await header_of(endpoint, head)).ref
+            return (await self._header(endpoint, head)).ref
 
         return await self._pool.ask(attempt, "chain_getFinalizedHead")
 
@@ -157,7 +157,7 @@ class Node:
 
         async def attempt(endpoint: Endpoint) -> bool | None:
             head = unhexed(await endpoint.request("chain_getFinalizedHead", [])) or b""
-            if (await header_of(endpoint, head)).ref.number < block.number:
+            if (await self._header(endpoint, head)).ref.number < block.number:
                 return None
             return unhexed(await endpoint.request("chain_getBlockHash", [block.number])) == block.hash
 
@@ -167,9 +167,9 @@ class Node:
         """The head of the node's best chain, a hint: a load-balanced endpoint may go backwards."""
 
         async def attempt(endpoint: Endpoint) -> BlockRef:
-            head = parse_header(await endpoint.request("chain_getHeader", []), None, endpoint.name).ref
-            endpoint.saw_head(head.number)
-            return head
+            head = self._keep(parse_header(await endpoint.request("chain_getHeader", []), None, endpoint.name))
+            endpoint.saw_head(head.ref.number)
+            return head.ref
 
         return await self._pool.ask(attempt, "chain_getHeader")
 
@@ -180,16 +180,24 @@ class Node:
         """
 
         async def attempt(endpoint: Endpoint) -> Header:
-            return await header_of(endpoint, block_hash)
+            return self._keep(await header_of(endpoint, block_hash))
 
-        header = await self._pool.ask(attempt, "chain_getHeader", by_hash=True)
-        self._note_height(header)
+        known = self._headers.get(block_hash)
+        return await self._pool.ask(attempt, "chain_getHeader", by_hash=True) if known is None else known
+
+    async def _header(self, endpoint: Endpoint, block_hash: bytes) -> Header:
+        """From memory, else from the endpoint: a header that hashes to its name stays as it is."""
+        return self._headers.get(block_hash) or self._keep(await header_of(endpoint, block_hash))
+
+    def _keep(self, header: Header) -> Header:
+        self._headers[header.ref.hash] = header
+        while len(self._headers) > HEADERS_KEPT:
+            self._headers.pop(next(iter(self._headers)))
         return header
 
-    def _note_height(self, header: Header) -> None:
-        self._heights[header.ref.hash] = header.ref.number
-        while len(self._heights) > HEIGHTS_KEPT:
-            self._heights.pop(next(iter(self._heights)))
+    def _height(self, block_hash: bytes) -> int | None:
+        header = self._headers.get(block_hash)
+        return None if header is None else header.ref.number
 
     async def body(self, header: Header) -> tuple[bytes, ...] | None:
         """The extrinsics of a block, each with its length prefix; None if every endpoint refuses or has none.
@@ -221,9 +229,7 @@ class Node:
             return await headers_of(endpoint, numbers)
 
         headers = await self._pool.ask(attempt, "chain_getHeader")
-        for header in headers:
-            self._note_height(header)
-        return headers
+        return [self._keep(header) for header in headers]
 
     async def read_proof(
         self, keys: Iterable[bytes], block_hash: bytes, check: Check = lambda _: None
@@ -247,7 +253,7 @@ class Node:
                 nodes.update(proof)
             return nodes, endpoint.name
 
-        heights = [self._heights[block_hash] for _, block_hash, _ in asked if block_hash in self._heights]
+        heights = [height for _, block_hash, _ in asked if (height := self._height(block_hash)) is not None]
         number = min(heights, default=None)
         return await self._pool.ask(attempt, "state_getReadProof", by_hash=True, number=number, tries=CUTS_MAX)
 
