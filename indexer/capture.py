@@ -30,6 +30,8 @@ CODE_KEY = b":code"
 EVENTS = ItemRef("System", "Events")
 TIMESTAMP = ItemRef("Timestamp", "Now")
 KEYS_PER_CALL = 1000
+PROOFS_PER_MESSAGE = 4
+"""Of at most ``KEYS_PER_CALL`` keys each; more of them go in a message each."""
 PREDICTED_KEYS_MAX = 4000
 Progress: TypeAlias = "Callable[[int, Callable[[], float] | None], None]"
 """Told how much of a whole state is read, and how to find out about how much is left, where that can be."""
@@ -265,7 +267,7 @@ async def _fetch(
         for start in range(0, len(keys), KEYS_PER_CALL)
     ]
     proofs: list[ProofAsked] = [(keys, block.ref.hash, _lacks(block, keys, wants[block])) for keys, block in parts]
-    if sum(len(keys) for keys, _, _ in proofs) <= KEYS_PER_CALL:
+    if len(proofs) <= PROOFS_PER_MESSAGE:
         return await ask(proofs)
     nodes: dict[bytes, bytes] = {}
 

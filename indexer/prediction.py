@@ -28,8 +28,8 @@ FADE = 0.9
 """What a block weighs against the next one, when it is told how often a key changes."""
 LIST_MAX = 64
 """Elements of a list in an event that are looked at."""
-LEARNED_PER_BLOCK = 200
-"""Changes nobody predicted that are looked for among the events of a block."""
+LEARNED_PER_ITEM = 12
+"""Changes of one item nobody predicted that are looked for among the events of a block."""
 SOURCES_MAX = 4
 RULES_PER_KIND = 48
 TRIES_FIRST, USEFUL, TRIES_KEPT = 6, 0.15, 256
@@ -137,18 +137,19 @@ class Prediction:
         now, seen = self._blocks, self._seen
         changed: set[bytes] = set()
         for item, own in changes.items():
-            prefix = self._prefix(item)
+            prefix, unforeseen = self._prefix(item), list[Change]()
             for change in own:
                 key = prefix + change.raw_key
                 changed.add(key)
                 score, last = seen.pop(key, (0.0, now))
                 seen[key] = (score * FADE ** (now - last) + 1.0, now)
                 if key not in named and key not in often:
-                    missed.append(change)
+                    unforeseen.append(change)
+            missed += unforeseen[:LEARNED_PER_ITEM]
         for key, rule in named.items():
             rule.count(key in changed)
         if missed and events:
-            self._look_for(missed[:LEARNED_PER_BLOCK], events)
+            self._look_for(missed, events)
         while len(seen) > KEYS_KNOWN:
             seen.pop(next(iter(seen)))
         if now >= self._sorted[0] + 32 or now in (1, 2, 4, 8, 16):

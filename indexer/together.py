@@ -15,7 +15,7 @@ import anyio.lowlevel
 from indexer.errors import IndexerError
 from indexer.node import Check, Node, ProofAsked
 
-KEYS_TOGETHER = 2000
+KEYS_TOGETHER = 4000
 """Keys in one message at most; whoever asks for more asks alone."""
 
 
