@@ -32,8 +32,7 @@ The path of the data, readable from the listing of this folder:
 * ``finality``  what of the committed blocks is final
 * ``capture``   the changed keys of one block, proven against its state root
 * ``prediction`` which keys will change, learnt from those that did (pure)
-* ``lookahead`` runs of blocks asked for before their turn: headers, events, likely nodes
-* ``together``  proof requests of several blocks in one message
+* ``lookahead`` runs of blocks asked for before their turn: headers, events, changes
 * ``fallback``  likely changes and full scans, where no endpoint serves proofs
 * ``runtimes``  one decoder set per runtime code, from the database or the node
 * ``decode``    raw changes to typed changes, with the runtime that executed the block

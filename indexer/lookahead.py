@@ -1,23 +1,24 @@
-"""What is asked of a node before its turn: the headers of a run of blocks, and the proofs they will probably need.
+"""What is asked of a node before its turn: the headers and the changes of a run of blocks, in a few messages for all.
 
-A run costs a few messages however many blocks it has: the hashes, the headers, the events of all its blocks, then
-whatever these events and the blocks before make likely to have changed, each state once for both blocks that it
-bounds. All of it only fills the cache of nodes, so a guess that is wrong, or a run that fails, changes no result:
-``capture`` asks for what it lacks, and meets the errors in its own place.
+First the hashes, the headers and the events of all its blocks; then whatever these events and the blocks before make
+likely to have changed, each state once for both blocks that it bounds; then what is still missing, for all blocks
+together. A guess only fills the cache of nodes: it changes no result. A run that fails is not told of: each of its
+blocks is then asked for by itself, and meets the errors in its own place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from indexer.capture import CODE_KEY, EVENTS, NodeCache, Tracked, item_prefix, rootless
-from indexer.errors import DecodeError, IndexerError, Retryable
-from indexer.model import HashedValue, Header
+from indexer.capture import CODE_KEY, EVENTS, NodeCache, Tracked, differences, item_prefix, read_proofs, rootless
+from indexer.errors import DecodeError, IndexerError, Retryable, root_cause
+from indexer.model import HashedValue, Header, RawChange
 from indexer.node import Node, ProofAsked
 from indexer.prediction import Prediction
 from indexer.scale import Runtime
@@ -31,23 +32,31 @@ MESSAGE_BYTES = 4 << 20
 """About what one answer may have, by the size of those before; a node's limit is 15 MiB."""
 STATE_BYTES = 256 << 10
 """What is taken for the proof of one state before the first was seen."""
-NODE_BYTES = 300
-"""About what one node of a proof takes in a message."""
 RUNS_KEPT = 16
 CODE_PATH = b":cod"
 """Leads to the node that holds the hash of the runtime's code, and not to the code, which has two megabytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a block before its turn."""
+
+    header: Header
+    changes: Sequence[RawChange] | None
+    """All its changes, as ``capture`` finds them; None if they are still to be found."""
+    messages: float
+    """Its part of the messages that were sent for its run."""
+
+
 @dataclass(slots=True, eq=False)
 class _Run:
-    """Blocks read ahead together; ``headers`` is empty if that failed."""
+    """Blocks read ahead together; ``blocks`` is empty if that failed."""
 
     first: int
     last: int
     done: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    headers: dict[int, Header] = field(default_factory=dict)
-    messages: float = 0.0
+    blocks: dict[int, Known] = field(default_factory=dict)
 
 
 class Lookahead:
@@ -67,7 +76,7 @@ class Lookahead:
         """
         self._node, self._cache, self._prediction, self._runtime_of = node, cache, prediction, runtime_of
         self._runs_ahead, self._runs = runs, list[_Run]()
-        self._prefixes = list(tracked.item_of)
+        self._tracked, self._prefixes = tracked, list(tracked.item_of)
         plain = [EVENTS, *tracked.reads, *tracked.parent_reads]
         self._first_keys = sorted({CODE_PATH, *(item_prefix(item) for item in plain)})
         self._state_bytes = STATE_BYTES
@@ -79,8 +88,8 @@ class Lookahead:
         for run in self._runs:
             run.scope.cancel()
 
-    async def header(self, number: int, last: int, group: TaskGroup) -> tuple[Header, float] | None:
-        """The header of a height and its part of the run's messages; None if it is to be asked for by itself.
+    async def block(self, number: int, last: int, group: TaskGroup) -> Known | None:
+        """What was read ahead of the block at a height; None if it is to be asked for by itself.
 
         ``last`` is the last height that may be read ahead: a final one, and one that will be asked for.
         """
@@ -92,8 +101,7 @@ class Lookahead:
             if ahead.last < last:
                 ahead = self._run_of(ahead.last + 1) or self._begin(ahead.last + 1, last, group)
         await run.done.wait()
-        header = run.headers.get(number)
-        return None if header is None else (header, run.messages / len(run.headers))
+        return run.blocks.pop(number, None)
 
     def _run_of(self, number: int) -> _Run | None:
         return next((run for run in self._runs if run.first <= number <= run.last), None)
@@ -109,13 +117,21 @@ class Lookahead:
             with run.scope:
                 before = max(0, run.first - 1)
                 headers = await self._node.headers(range(before, run.last + 1))
-                own = headers[run.first - before :]
-                run.messages = 2.0
-                if own:
-                    run.messages += await self.prepare(own, headers[0] if before < run.first else None)
-                run.headers = {header.ref.number: header for header in own}
+                pairs, messages = list(pairwise(headers)), 2.0
+                found: Sequence[Sequence[RawChange] | None] = [None] * len(pairs)
+                if pairs and self._prediction is not None:
+                    messages += await self.prepare(headers[1:], headers[0])
+                    hints = self._prediction.below
+                    found, made = await differences(self._node, self._cache, self._tracked, pairs, hints)
+                    messages += made
+                for (_, header), changes in zip(pairs, found, strict=True):
+                    run.blocks[header.ref.number] = Known(header, changes, messages / len(pairs))
         except IndexerError as error:
             log.debug("not_read_ahead", first=run.first, last=run.last, reason=str(error))
+        except BaseExceptionGroup as bundle:
+            if bundle.split(IndexerError)[1] is not None:
+                raise
+            log.debug("not_read_ahead", first=run.first, last=run.last, reason=str(root_cause(bundle)))
         finally:
             run.done.set()
 
@@ -150,7 +166,7 @@ class Lookahead:
 
     async def _ask(self, asked: Sequence[tuple[Sequence[bytes], Header]], *, measured: bool = False) -> float:
         proofs: list[ProofAsked] = [(keys, state.ref.hash, rootless(state)) for keys, state in asked]
-        nodes, _ = await self._node.read_proofs(proofs)
+        nodes = await read_proofs(self._node, proofs)
         self._cache.update(nodes)
         if measured:
             own = sum(2 * len(raw) + 5 for raw in nodes.values()) // len(asked)

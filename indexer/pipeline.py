@@ -22,7 +22,7 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import NodeCache, capture, proving, track
+from indexer.capture import NodeCache, capture, track
 from indexer.decode import block_rows, decode, stopped_by
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
@@ -31,7 +31,7 @@ from indexer.heads import Heads
 from indexer.lookahead import Lookahead
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
-from indexer.node import Node, ProofAsked
+from indexer.node import Node
 from indexer.plan import Plan
 from indexer.prediction import Prediction
 from indexer.pursuit import decoding, whole_state, writing
@@ -39,7 +39,6 @@ from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
 from indexer.scans import Scans
 from indexer.store import Store
-from indexer.together import Together
 
 log = structlog.get_logger()
 
@@ -72,7 +71,6 @@ class Pipeline:
         self._prediction = Prediction()
         guess = self._prediction if self._fallback is None else None
         self._ahead = Lookahead(node, cache, self._tracked, guess, runtimes.known, max(1, plan.workers // 2))
-        self._together = Together(node)
         self._planner = anyio.CancelScope()
         self._warned: set[ItemRef] = set()
         self._tip = plan.after
@@ -186,8 +184,8 @@ class Pipeline:
         metrics = self._metrics
         bootstrap = whole or self._is_bootstrap(number)
         with metrics.step("header"):
-            ahead = None if bootstrap else await self._ahead.header(number, self._last_final, self._group)
-            header, messages = ahead or (await self._header_at(number), 2.0)
+            known = None if bootstrap else await self._ahead.block(number, self._last_final, self._group)
+            header = await self._header_at(number) if known is None else known.header
             parent = await self._node.header(header.parent_hash) if number else None
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
@@ -204,9 +202,9 @@ class Pipeline:
                     progress=progress,
                 )
                 return await self._build(captured, (parent or header).ref.hash)
-            if ahead is None and not bootstrap:
-                with proving():
-                    messages += await self._ahead.prepare([header], parent)
+            messages = 2.0 if known is None else known.messages
+            if not bootstrap and (known is None or known.changes is None):
+                messages += await self._ahead.prepare([header], parent)
             captured = await capture(
                 self._node,
                 self._cache,
@@ -216,7 +214,7 @@ class Pipeline:
                 grandparent,
                 bootstrap=bootstrap,
                 predicted=None,
-                ask=self._ask,
+                changes=None if known is None else known.changes,
                 hints=self._prediction.below,
                 progress=progress,
             )
@@ -284,10 +282,6 @@ class Pipeline:
         final = self._heads.finalized
         last = -1 if final is None else final.number
         return last if self._plan.stop is None else min(last, self._plan.stop)
-
-    async def _ask(self, asked: Sequence[ProofAsked]) -> tuple[dict[bytes, bytes], float]:
-        with proving():
-            return await self._together.read_proofs(asked)
 
     async def _write(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
         """Commit tickets in order; one transaction takes the run of them that is ready by then."""

@@ -24,7 +24,6 @@ from indexer.node import Node, open_node
 from indexer.prediction import Prediction
 from indexer.runtimes import metadata_at
 from indexer.scale import Runtime
-from indexer.together import Together
 
 pytestmark = pytest.mark.anyio
 
@@ -88,19 +87,18 @@ async def read(
     runtimes: dict[bytes, Runtime] = {}
     cache, found = NodeCache(1 << 26), dict[int, Captured]()
     ahead = Lookahead(node, cache, TRACKED, prediction, runtime_of or runtimes.get, 1)
-    together = Together(node)
 
     async def work(turn: int) -> None:
         for number in list(numbers)[turn::4]:
-            known = await ahead.header(number, HEIGHT, group)
-            header = known[0] if known else await node.header(chain.at(number).hash)
+            known = await ahead.block(number, HEIGHT, group)
+            header = known.header if known else await node.header(chain.at(number).hash)
             parent = await node.header(header.parent_hash)
             grandparent = await node.header(parent.parent_hash)
             if known is None:
                 await ahead.prepare([header], parent)
             one = await capture(
                 node, cache, TRACKED, header, parent, grandparent, bootstrap=False,
-                predicted=None, ask=together.read_proofs, hints=prediction.below,
+                predicted=None, changes=known.changes if known else None, hints=prediction.below,
             )  # fmt: skip
             if one.code_hash not in runtimes:
                 runtimes[one.code_hash] = Runtime.from_metadata(await metadata_at(node, parent.ref.hash))
