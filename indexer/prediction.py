@@ -30,6 +30,8 @@ LIST_MAX = 64
 """Elements of a list in an event that are looked at."""
 LEARNED_PER_ITEM = 12
 """Changes of one item nobody predicted that are looked for among the events of a block."""
+LEARNING_BLOCKS, LEARNING_EVERY = 64, 8
+"""Each of the first blocks is searched for rules, later one of so many: the search costs about what decoding does."""
 SOURCES_MAX = 4
 RULES_PER_KIND = 48
 TRIES_FIRST, USEFUL, TRIES_KEPT = 6, 0.15, 256
@@ -148,7 +150,7 @@ class Prediction:
             missed += unforeseen[:LEARNED_PER_ITEM]
         for key, rule in named.items():
             rule.count(key in changed)
-        if missed and events:
+        if missed and events and (now <= LEARNING_BLOCKS or now % LEARNING_EVERY == 0):
             self._look_for(missed, events)
         while len(seen) > KEYS_KNOWN:
             seen.pop(next(iter(seen)))
