@@ -129,9 +129,9 @@ async def test_however_batches_are_answered_every_block_is_the_same(
 ) -> None:
     metrics = Metrics()
     numbers = range(10, 19)
-    async with Batching(chain) as odd, open_node([odd.url], metrics=metrics, timeout_s=5.0) as node:
+    async with Batching(chain) as odd, open_node([odd.url], metrics=metrics, timeout_s=100) as node:
         odd.answers = WAYS[way]  # type: ignore[method-assign]
-        with anyio.fail_after(60):
+        with anyio.fail_after(50):  # nobody waits for a time-out
             found = await read(node, chain, numbers, Prediction())
         assert {number: (one.changes, one.reads) for number, one in found.items()} == {n: truth[n] for n in numbers}
         assert odd.batches > 0
