@@ -18,15 +18,21 @@ The path of the data, readable from the listing of this folder:
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
 * ``survey``    how large a state is, from a few random paths (pure)
+* ``refusals``  the errors a request to a node can come to
 * ``link``      one WebSocket connection: requests matched to replies
 * ``gate``      how much one endpoint is asked at once, and how often
+* ``portions``  how much one endpoint takes in one request, and in one message
 * ``block``     a header and a body as nodes tell them, held against the hash that names them (pure)
-* ``endpoints`` one endpoint: its connection, its health, why and for how long it is left alone
+* ``health``    how one endpoint stands: why and for how long it is left alone
+* ``endpoints`` one endpoint: its connection and what it is asked
 * ``pool``      whom to ask, and whom next
+* ``inquiry``   proofs and runs of headers, asked of one endpoint in portions it takes
 * ``node``      the chain's JSON-RPC methods over the pool: checked headers and proofs
 * ``heads``     from "there is a head" to gap-free heights
 * ``finality``  what of the committed blocks is final
 * ``capture``   the changed keys of one block, proven against its state root
+* ``prediction`` which keys will change, learnt from those that did (pure)
+* ``lookahead`` runs of blocks asked for before their turn: headers, events, changes
 * ``fallback``  likely changes and full scans, where no endpoint serves proofs
 * ``runtimes``  one decoder set per runtime code, from the database or the node
 * ``decode``    raw changes to typed changes, with the runtime that executed the block

@@ -145,7 +145,7 @@ def run(settings: config.Settings) -> None:
     chain, 4 another instance writes and --standby was not given, 5 a block
     cannot be decoded.
     """
-    anyio.run(daemon.serve, settings)
+    daemon.run(settings)
 
 
 @app.command()

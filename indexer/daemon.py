@@ -6,9 +6,11 @@ error's root is decides what follows. This is the only place that waits out a ``
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 
 import anyio
 import structlog
@@ -65,6 +67,11 @@ def chosen(settings: Settings) -> tuple[Dataset, ...]:
         raise ConfigError(f"{settings.place('datasets')}: {error}") from None
 
 
+def run(settings: Settings) -> None:
+    """``serve`` on uvloop's event loop where that is installed (extra ``uvloop``), else on asyncio's own."""
+    anyio.run(serve, settings, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
 async def serve(settings: Settings) -> None:
     """Index until a signal or ``settings.stop``. Raises ``Fatal`` if a person has to act."""
     try:
@@ -95,7 +102,11 @@ async def _serve(settings: Settings) -> None:
         with metrics.granted(group):
             url = await stack.enter_async_context(database(settings))
         log.info(
-            "start", datasets=[d.name for d in wanted], database=redact(url), network=settings.redacted()["network"]
+            "start",
+            datasets=[d.name for d in wanted],
+            database=redact(url),
+            network=settings.redacted()["network"],
+            loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
         )
         # One for all runs: what is known of the endpoints, above all who lied, outlives a run.
         node = await stack.enter_async_context(

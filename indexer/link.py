@@ -1,4 +1,4 @@
-"""One WebSocket connection to a node: JSON-RPC requests matched to their replies, and subscriptions.
+"""One WebSocket connection to a node: JSON-RPC requests, alone or in batches, matched to their replies; subscriptions.
 
 A link lives until its socket ends or its owner gives it up; then everything that waits on it fails
 at once. A subscription that nobody took, since its answer came too late, is ended at its first
@@ -8,21 +8,49 @@ that is the business of ``node``, which knows the other endpoints.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
+import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
 
 from indexer.errors import NodeError
 from indexer.redaction import foreign, redact
+from indexer.refusals import (
+    BATCH_TOO_LARGE_CODES,
+    BUSY_CODES,
+    TOO_LARGE_CODES,
+    BatchRefused,
+    Busy,
+    LeftOut,
+    RpcRefused,
+    Silent,
+    TooLarge,
+    Unreachable,
+    refusal,
+)
+
+__all__ = [
+    "BUSY_CODES",
+    "TOO_LARGE_CODES",
+    "BatchRefused",
+    "Busy",
+    "Call",
+    "LeftOut",
+    "Link",
+    "RpcRefused",
+    "Silent",
+    "TooLarge",
+    "Unreachable",
+    "open_link",
+]
 
 MAX_REPLY_BYTES = 32 << 20
 """Twice what a node sends at most by default, and some hundred megabytes when parsed, whatever it holds."""
@@ -32,42 +60,21 @@ UNSUBSCRIBE_S = 1.0
 """What the reader spends at most on telling the node of a subscription that nobody took."""
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
-BUSY_CODES = frozenset({-32999, -32604, -32009, -32005, -32029, 429})
-"""Substrate's rate limit; jsonrpsee's "server is busy", old and new; "limit exceeded" of gateways, three ways."""
-TOO_LARGE_CODES = frozenset({-32702, -32008, -32701, -32007})
-"""jsonrpsee's oversized response, old and new, and oversized request, old and new."""
 _BUSY_STATUS = frozenset({429, 503})
 _BUSY_CLOSE = frozenset({1008, 1013})
 """Policy violation, as which proxies cut those who ask too much, and "try again later"."""
 _TOO_LARGE_CLOSE = 1009
+Call: TypeAlias = "tuple[str, Sequence[Any]]"
+"""A method and its parameters."""
 
 
-class RpcRefused(NodeError):
-    """The node answered with a JSON-RPC error."""
+@dataclass(slots=True)
+class _Batch:
+    """The requests of one message that wait for their replies; ``refused`` is the error that came for all of them."""
 
-    def __init__(self, endpoint: str, method: str, code: int, message: str) -> None:
-        self.endpoint, self.method, self.code = endpoint, method, code
-        super().__init__(f"{endpoint} refuses {method}: {message} (code {code})")
-
-
-class Unreachable(NodeError):
-    """No connection could be made."""
-
-
-class Silent(NodeError):
-    """The endpoint took a request and gave no answer in time."""
-
-
-class Busy(NodeError):
-    """The endpoint wants fewer requests; ``retry_after_s`` is 0 where it does not say how long."""
-
-    def __init__(self, text: str, retry_after_s: float = 0.0) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(text)
-
-
-class TooLarge(NodeError):
-    """The reply (or the request) is over the endpoint's limit: ask for less at once."""
+    waiting: set[int]
+    done: anyio.Event = field(default_factory=anyio.Event)
+    refused: Any = None
 
 
 @dataclass(slots=True)
@@ -78,6 +85,7 @@ class _Pending:
     done: anyio.Event = field(default_factory=anyio.Event)
     reply: dict[str, Any] | None = None
     size: int = 0
+    batch: _Batch | None = None
 
 
 class Link:
@@ -103,14 +111,19 @@ class Link:
     async def read(self) -> None:
         """Match replies until the connection ends, then fail whatever still waits."""
         try:
-            async for message in self._socket:
+            while True:
+                message = await self._socket.recv(decode=False)
                 size = len(message)
                 self.heard_s = time.monotonic()
-                content = json.loads(message)
-                for reply in content if isinstance(content, list) else [content]:
-                    self._deliver(reply, size)
+                content = msgspec.json.decode(message)
+                if isinstance(content, list):
+                    self._deliver_all(content, size)
+                else:
+                    self._deliver(content, size)
                 if self._untaken:
                     await self._end_untaken()
+        except ConnectionClosedOK as error:
+            self._note_close(error)
             self.end("closed the connection")
         except (WebSocketException, OSError) as error:
             self._note_close(error)
@@ -140,19 +153,43 @@ class Link:
             return
         self.lost = foreign(reason, self._url)
         for pending in self._pending.values():
-            pending.done.set()
+            (pending.batch or pending).done.set()
         for stream in self._streams.values():
             stream.close()
 
-    def _deliver(self, reply: dict[str, Any], size: int) -> None:
+    def _deliver_all(self, replies: list[Any], size: int) -> None:
+        """The answer to a batch, in any order; who is left out of it need not wait for another one."""
+        batches = {id(batch): batch for reply in replies if (batch := self._deliver(reply, size)) is not None}
+        for batch in batches.values():
+            batch.done.set()
+
+    def _deliver(self, reply: dict[str, Any], size: int) -> _Batch | None:
+        """Hand a message on; gives the batch that it answers a part of."""
         pending = self._pending.pop(reply.get("id", -1), None) if "method" not in reply else None
-        if pending is not None:
-            pending.reply, pending.size = reply, size
-            if _subscribes(pending.method) and "result" in reply:
-                self._begun = str(reply["result"])
+        if pending is None:
+            if "params" in reply:
+                self._notify(str(reply["params"]["subscription"]), reply["params"]["result"])
+            elif reply.get("id") is None and reply.get("error") is not None:
+                self._refuse_batches(reply["error"])
+            return None
+        pending.reply, pending.size = reply, size
+        if _subscribes(pending.method) and "result" in reply:
+            self._begun = str(reply["result"])
+        batch = pending.batch
+        if batch is None:
             pending.done.set()
-        elif "params" in reply:
-            self._notify(str(reply["params"]["subscription"]), reply["params"]["result"])
+            return None
+        batch.waiting.discard(reply["id"])
+        if not batch.waiting:
+            batch.done.set()
+        return batch
+
+    def _refuse_batches(self, error: Any) -> None:
+        """An error without an id is about a message that was not understood: nothing tells which, if there are more."""
+        for pending in self._pending.values():
+            if pending.batch is not None:
+                pending.batch.refused = error
+                pending.batch.done.set()
 
     def _notify(self, name: str, result: Any) -> None:
         stream = self._streams.get(name)
@@ -172,7 +209,7 @@ class Link:
                 self._early.pop(name, None)
                 self._next_id += 1
                 ended = {"jsonrpc": "2.0", "id": self._next_id, "method": self._unsubscribe, "params": [name]}
-                await self._socket.send(json.dumps(ended))
+                await self._socket.send(_text(ended))
 
     async def request(self, method: str, params: Sequence[Any], timeout_s: float) -> tuple[Any, int]:
         """The result and the size of its message.
@@ -180,32 +217,74 @@ class Link:
         Raises ``NodeError`` if the link fails, ``Silent`` if nothing comes in time, ``Busy`` or ``TooLarge`` if
         the node says so, ``RpcRefused`` if it refuses for another reason.
         """
-        if self.lost:
-            raise self.failure()
-        self._next_id += 1
-        request_id = self._next_id
         if _subscribes(method):
             self._unsubscribe = method.replace("_subscribe", "_unsubscribe")
-        pending = self._pending[request_id] = _Pending(method)
+        request = self._request(method, params)
+        pending = self._pending[request["id"]] = _Pending(method)
+        await self._exchange(request, [request["id"]], pending.done, method, timeout_s)
+        result = self._outcome(pending)
+        if isinstance(result, NodeError):
+            raise result
+        return result, pending.size
+
+    async def batch(self, calls: Sequence[Call], timeout_s: float) -> tuple[list[Any], int]:
+        """The results of some calls that go in one message, each its own ``NodeError`` if it came to one; and the size.
+
+        One that the endpoint left out of its answer is ``LeftOut``. Raises ``BatchRefused`` if it refuses the whole,
+        ``NodeError`` and ``Silent`` as ``request`` does, if nothing was answered.
+        """
+        requests = [self._request(method, params) for method, params in calls]
+        batch = _Batch({request["id"] for request in requests})
+        members = [_Pending(method, batch=batch) for method, _ in calls]
+        self._pending.update((request["id"], one) for request, one in zip(requests, members, strict=True))
         try:
+            await self._exchange(requests, list(batch.waiting), batch.done, f"a batch of {len(calls)}", timeout_s)
+        except Silent:
+            if len(batch.waiting) == len(calls):
+                raise
+        if batch.refused is not None:
+            error = refusal(self._url, f"a batch of {len(calls)} requests", batch.refused)
+            code = batch.refused.get("code") if isinstance(batch.refused, dict) else None
+            raise BatchRefused(str(error), too_large=isinstance(code, int) and code in BATCH_TOO_LARGE_CODES)
+        if self.lost and batch.waiting:
+            raise self.failure()
+        left_out = f"{self.name} left {{}} out of the answer to a batch"
+        outcomes = [
+            LeftOut(left_out.format(one.method)) if one.reply is None else self._outcome(one) for one in members
+        ]
+        return outcomes, max((one.size for one in members), default=0)
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        self._next_id += 1
+        return {"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": list(params)}
+
+    async def _exchange(
+        self, message: Any, ids: Collection[int], done: anyio.Event, what: str, timeout_s: float
+    ) -> None:
+        """Send a message and wait until what waits for its answer is done."""
+        try:
+            if self.lost:
+                raise self.failure()
             with anyio.fail_after(timeout_s):
-                await self._socket.send(
-                    json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": list(params)})
-                )
-                await pending.done.wait()
+                await self._socket.send(_text(message))
+                await done.wait()
         except TimeoutError:
-            raise Silent(f"{self.name} did not answer {method} within {timeout_s:g} s") from None
+            raise Silent(f"{self.name} did not answer {what} within {timeout_s:g} s") from None
         except WebSocketException as error:
             self._note_close(error)
             self.end(f"lost the connection: {error}")
             raise self.failure() from None
         finally:
-            self._pending.pop(request_id, None)
+            for request_id in ids:
+                self._pending.pop(request_id, None)
+
+    def _outcome(self, pending: _Pending) -> Any:
+        """The result of a request that is done, or the error it came to."""
         if pending.reply is None:
-            raise self.failure()
+            return self.failure()
         if pending.reply.get("error") is not None:
-            raise _refusal(self._url, method, pending.reply["error"])
-        return pending.reply.get("result"), pending.size
+            return refusal(self._url, pending.method, pending.reply["error"])
+        return pending.reply.get("result")
 
     def stream(self, subscription: str) -> MemoryObjectReceiveStream[Any]:
         """Notifications of a subscription, from its first one on; ends when the link does."""
@@ -234,6 +313,10 @@ class Link:
             self._socket.transport.abort()
 
 
+def _text(message: Any) -> str:
+    return msgspec.json.encode(message).decode()  # a text frame: many servers take no other
+
+
 def _subscribes(method: str) -> bool:
     return "_subscribe" in method
 
@@ -242,24 +325,6 @@ def _offer(stream: MemoryObjectSendStream[Any], item: Any) -> None:
     """Hand over a notification; one that nobody takes is dropped, since a head is only a hint."""
     with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
         stream.send_nowait(item)
-
-
-def _refusal(url: str, method: str, error: Any) -> NodeError:
-    """The error behind the ``error`` member of an answer, whatever its shape. Some quote the key they were given."""
-    content = error if isinstance(error, dict) else {"message": error}
-    code = content.get("code")
-    code = code if isinstance(code, int) else 0
-    refused = RpcRefused(redact(url), method, code, foreign(_reason(content), url)[:600])
-    if code in BUSY_CODES:
-        return Busy(str(refused))
-    return TooLarge(str(refused)) if code in TOO_LARGE_CODES else refused
-
-
-def _reason(content: dict[str, Any]) -> str:
-    try:
-        return f"{content.get('message', 'no reason given')!s:.2000} {content.get('data') or ''!s:.2000}"
-    except RecursionError:
-        return "the reason is nested too deeply"
 
 
 def _retry_after_s(error: InvalidStatus) -> float:

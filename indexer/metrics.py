@@ -121,6 +121,11 @@ class Metrics(Liveness):
         self.rpc_requests = Counter(
             "indexer_rpc_requests_total", "Requests to nodes.", ["method", "outcome"], registry=registry
         )
+        self.rpc_messages = Counter(
+            "indexer_rpc_messages_total",
+            "Messages sent to nodes with requests; those of one batch share one.",
+            registry=registry,
+        )
         self.rpc_seconds = Histogram(
             "indexer_rpc_seconds", "Seconds per request to a node.", ["method"], buckets=_STEP_S, registry=registry
         )
@@ -156,7 +161,10 @@ class Metrics(Liveness):
             registry=registry,
         )
         self.node_calls_per_block = Histogram(
-            "indexer_node_calls_per_block", "Round trips to capture one block.", buckets=_CALLS, registry=registry
+            "indexer_node_calls_per_block",
+            "Round trips (messages, each of one request or a batch of them) to capture one block, its header included.",
+            buckets=_CALLS,
+            registry=registry,
         )
         self.queue_depth = Gauge("indexer_queue_depth", "Items that wait in a queue.", ["queue"], registry=registry)
         self.reorgs = Counter("indexer_reorgs_total", "Rewinds because the chain left our blocks.", registry=registry)

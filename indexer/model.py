@@ -88,8 +88,8 @@ class Captured:
     """True if another runtime executed the parent, and at a bootstrap."""
     bootstrap: bool
     """True if ``changes`` is the whole state under the prefixes, not a difference to the parent."""
-    calls: int
-    """Requests for state it took."""
+    calls: float
+    """Messages to a node that it took: those that other blocks shared, in part."""
     proven: bool = True
     """False if the endpoint's word was taken: ``changes`` may then name keys that did not change, and lack some
     that did (unless ``bootstrap``)."""

@@ -7,31 +7,31 @@ alone, and the next one is asked. This module knows methods and bytes, never tab
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
 
 from indexer.block import body_of, is_body_of, parse_header
-from indexer.endpoints import Endpoint, Footing
+from indexer.endpoints import Endpoint
 from indexer.errors import ConfigError, NodeError, ProofError
-from indexer.link import Link, RpcRefused, TooLarge, Unreachable
+from indexer.health import Footing
+from indexer.inquiry import Check, ProofAsked, header_of, headers_of, hexed, proofs_of, unhexed
+from indexer.link import Link, RpcRefused
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, Header
 from indexer.pool import METHOD_NOT_FOUND, Missing, Pool
-from indexer.redaction import printable, quoted, redact, shown_names
-from indexer.trie import by_hash
+from indexer.redaction import printable, redact, shown_names
 
-__all__ = ["METHOD_NOT_FOUND", "Check", "Node", "open_node"]
+__all__ = ["METHOD_NOT_FOUND", "Check", "Node", "ProofAsked", "open_node"]
 
 PROBE_S = 6.0
 """Seconds between two looks at an endpoint: what a silent one costs at most, with the probe's own time-out."""
-HEIGHTS_KEPT = 4096
+HEADERS_KEPT = 2048
 SS58_PREFIXES = 1 << 14
 CHAIN_NAME_MAX = 100
 NO_BODY = 0
@@ -39,16 +39,13 @@ NO_BODY = 0
 CUTS_MAX = 12
 """Cuts of the connection after which a proof's keys, halved each time, are down to one."""
 
-Check: TypeAlias = Callable[[Mapping[bytes, bytes]], str | None]
-"""What is wrong with a proof's nodes (by hash), None if they are what was asked for."""
-
 
 class Node:
     """The endpoints as one node. Made by ``open_node``; every method may be called by many tasks at once."""
 
     def __init__(self, pool: Pool, group: TaskGroup) -> None:
         self._pool, self._group = pool, group
-        self._heights: dict[bytes, int] = {}
+        self._headers: dict[bytes, Header] = {}
 
     @property
     def endpoint(self) -> str:
@@ -97,7 +94,7 @@ class Node:
         async def attempt(endpoint: Endpoint) -> tuple[Any, str]:
             return await endpoint.request(method, params), endpoint.name
 
-        number = self._heights.get(bytes.fromhex(params[-1][2:]))
+        number = self._height(bytes.fromhex(params[-1][2:]))
         return await self._pool.ask(attempt, method, by_hash=True, number=number)
 
     async def subscribe(self, method: str) -> AsyncGenerator[Any, None]:
@@ -132,7 +129,7 @@ class Node:
         """Hash of the chain's block at a height; None if no endpoint has one (yet)."""
 
         async def attempt(endpoint: Endpoint) -> bytes:
-            found = _bytes(await endpoint.request("chain_getBlockHash", [number]))
+            found = unhexed(await endpoint.request("chain_getBlockHash", [number]))
             if found is None:
                 raise Missing(f"{endpoint.name} has no block {number}")
             return found
@@ -147,8 +144,8 @@ class Node:
         """The last finalized block that the endpoint in use knows."""
 
         async def attempt(endpoint: Endpoint) -> BlockRef:
-            head = _bytes(await endpoint.request("chain_getFinalizedHead", [])) or b""
-            return (await _header(endpoint, head)).ref
+            head = unhexed(await endpoint.request("chain_getFinalizedHead", [])) or b""
+            return (await self._header(endpoint, head)).ref
 
         return await self._pool.ask(attempt, "chain_getFinalizedHead")
 
@@ -159,10 +156,10 @@ class Node:
         """
 
         async def attempt(endpoint: Endpoint) -> bool | None:
-            head = _bytes(await endpoint.request("chain_getFinalizedHead", [])) or b""
-            if (await _header(endpoint, head)).ref.number < block.number:
+            head = unhexed(await endpoint.request("chain_getFinalizedHead", [])) or b""
+            if (await self._header(endpoint, head)).ref.number < block.number:
                 return None
-            return _bytes(await endpoint.request("chain_getBlockHash", [block.number])) == block.hash
+            return unhexed(await endpoint.request("chain_getBlockHash", [block.number])) == block.hash
 
         return await self._pool.ask(attempt, "chain_getFinalizedHead")
 
@@ -170,9 +167,9 @@ class Node:
         """The head of the node's best chain, a hint: a load-balanced endpoint may go backwards."""
 
         async def attempt(endpoint: Endpoint) -> BlockRef:
-            head = parse_header(await endpoint.request("chain_getHeader", []), None, endpoint.name).ref
-            endpoint.saw_head(head.number)
-            return head
+            head = self._keep(parse_header(await endpoint.request("chain_getHeader", []), None, endpoint.name))
+            endpoint.saw_head(head.ref.number)
+            return head.ref
 
         return await self._pool.ask(attempt, "chain_getHeader")
 
@@ -183,13 +180,24 @@ class Node:
         """
 
         async def attempt(endpoint: Endpoint) -> Header:
-            return await _header(endpoint, block_hash)
+            return self._keep(await header_of(endpoint, block_hash))
 
-        header = await self._pool.ask(attempt, "chain_getHeader", by_hash=True)
-        self._heights[block_hash] = header.ref.number
-        while len(self._heights) > HEIGHTS_KEPT:
-            self._heights.pop(next(iter(self._heights)))
+        known = self._headers.get(block_hash)
+        return await self._pool.ask(attempt, "chain_getHeader", by_hash=True) if known is None else known
+
+    async def _header(self, endpoint: Endpoint, block_hash: bytes) -> Header:
+        """From memory, else from the endpoint: a header that hashes to its name stays as it is."""
+        return self._headers.get(block_hash) or self._keep(await header_of(endpoint, block_hash))
+
+    def _keep(self, header: Header) -> Header:
+        self._headers[header.ref.hash] = header
+        while len(self._headers) > HEADERS_KEPT:
+            self._headers.pop(next(iter(self._headers)))
         return header
+
+    def _height(self, block_hash: bytes) -> int | None:
+        header = self._headers.get(block_hash)
+        return None if header is None else header.ref.number
 
     async def body(self, header: Header) -> tuple[bytes, ...] | None:
         """The extrinsics of a block, each with its length prefix; None if every endpoint refuses or has none.
@@ -198,7 +206,7 @@ class Node:
         """
 
         async def attempt(endpoint: Endpoint) -> tuple[bytes, ...]:
-            result = await endpoint.request("chain_getBlock", [_hex(header.ref.hash)])
+            result = await endpoint.request("chain_getBlock", [hexed(header.ref.hash)])
             if result is None:
                 raise RpcRefused(endpoint.name, "chain_getBlock", NO_BODY, f"has no body of block {header.ref}")
             body = body_of(result, endpoint.name)
@@ -211,6 +219,18 @@ class Node:
         except RpcRefused:
             return None
 
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """Headers of heights that follow one another, as far as one endpoint gives them and each continues the last.
+
+        Two messages for all of them, where the endpoint takes lists and batches. Raises ``NodeError`` if it has none.
+        """
+
+        async def attempt(endpoint: Endpoint) -> list[Header]:
+            return await headers_of(endpoint, numbers)
+
+        headers = await self._pool.ask(attempt, "chain_getHeader")
+        return [self._keep(header) for header in headers]
+
     async def read_proof(
         self, keys: Iterable[bytes], block_hash: bytes, check: Check = lambda _: None
     ) -> tuple[dict[bytes, bytes], str]:
@@ -219,43 +239,49 @@ class Node:
         All come from one endpoint, in as many requests as its limits want. Where ``check`` finds something
         wrong with them, the endpoint lied and the next one is asked. Raises ``ProofError`` if none is left.
         """
-        wanted = list(keys)
+        return await self.read_proofs([(list(keys), block_hash, check)])
+
+    async def read_proofs(self, asked: Sequence[ProofAsked]) -> tuple[dict[bytes, bytes], str]:
+        """The same for keys of several blocks, in one message where the endpoint takes such."""
 
         async def attempt(endpoint: Endpoint) -> tuple[dict[bytes, bytes], str]:
-            nodes = await _proof(endpoint, wanted, block_hash)
-            problem = check(nodes)
-            if problem is not None:
-                raise ProofError(f"{endpoint.name} {problem}")
+            nodes: dict[bytes, bytes] = {}
+            for (_, _, check), proof in zip(asked, await proofs_of(endpoint, asked), strict=True):
+                problem = check(proof)
+                if problem is not None:
+                    raise ProofError(f"{endpoint.name} {problem}")
+                nodes.update(proof)
             return nodes, endpoint.name
 
-        number = self._heights.get(block_hash)
+        heights = [height for _, block_hash, _ in asked if (height := self._height(block_hash)) is not None]
+        number = min(heights, default=None)
         return await self._pool.ask(attempt, "state_getReadProof", by_hash=True, number=number, tries=CUTS_MAX)
 
     async def storage(self, keys: Iterable[bytes], block_hash: bytes) -> dict[bytes, bytes | None]:
         """Values of keys as of a block, None where absent; nothing proves them."""
         asked = list(keys)
-        result, endpoint = await self._state("state_queryStorageAt", [_hex(key) for key in asked], _hex(block_hash))
+        result, endpoint = await self._state("state_queryStorageAt", [hexed(key) for key in asked], hexed(block_hash))
         try:
-            found = {_bytes(key): _bytes(value) for change in result for key, value in change["changes"]}
+            found = {unhexed(key): unhexed(value) for change in result for key, value in change["changes"]}
         except (KeyError, TypeError, ValueError):
             raise NodeError(f"{endpoint} answered state_queryStorageAt with something else than changes") from None
         return {key: found.get(key) for key in asked}
 
     async def code_hash(self, block_hash: bytes) -> bytes:
         """Hash of the runtime's code in the state of a block; nothing proves it."""
-        result, endpoint = await self._state("state_getStorageHash", _hex(b":code"), _hex(block_hash))
-        code_hash = _bytes(result)
+        result, endpoint = await self._state("state_getStorageHash", hexed(b":code"), hexed(block_hash))
+        code_hash = unhexed(result)
         if code_hash is None:
-            raise NodeError(f"{endpoint} knows no runtime code at block {_hex(block_hash)}")
+            raise NodeError(f"{endpoint} knows no runtime code at block {hexed(block_hash)}")
         return code_hash
 
     async def keys(self, prefix: bytes, count: int, after: bytes | None, block_hash: bytes) -> list[bytes]:
         """At most ``count`` keys of a block's state that begin with ``prefix``, in order, behind ``after``."""
-        start = None if after is None else _hex(after)
-        result, endpoint = await self._state("state_getKeysPaged", _hex(prefix), count, start, _hex(block_hash))
+        start = None if after is None else hexed(after)
+        result, endpoint = await self._state("state_getKeysPaged", hexed(prefix), count, start, hexed(block_hash))
         if not isinstance(result, list):
             raise NodeError(f"{endpoint} answered state_getKeysPaged with something else than keys")
-        keys = [_bytes(key) or b"" for key in result]
+        keys = [unhexed(key) or b"" for key in result]
         # Keys that do not go on would be asked for page after page, for ever.
         in_order = all(a < b for a, b in pairwise([after or b"", *keys]))
         if not in_order or not all(key.startswith(prefix) for key in keys):
@@ -264,12 +290,12 @@ class Node:
 
     async def state_call(self, function: str, arguments: bytes, block_hash: bytes) -> bytes:
         """Result of a runtime API function at a block, SCALE encoded."""
-        result, _ = await self._state("state_call", function, _hex(arguments), _hex(block_hash))
-        return _bytes(result) or b""
+        result, _ = await self._state("state_call", function, hexed(arguments), hexed(block_hash))
+        return unhexed(result) or b""
 
     async def runtime_apis(self, block_hash: bytes) -> dict[bytes, int]:
         """Version by id of the runtime APIs that the code in a block's state has (``RuntimeVersion.apis``)."""
-        version, endpoint = await self._state("state_getRuntimeVersion", _hex(block_hash))
+        version, endpoint = await self._state("state_getRuntimeVersion", hexed(block_hash))
         try:
             return {bytes.fromhex(name[2:]): int(number) for name, number in version["apis"]}
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -277,45 +303,8 @@ class Node:
 
     async def legacy_metadata(self, block_hash: bytes) -> bytes:
         """``state_getMetadata`` at a block: what runtimes before versioned metadata have."""
-        result, _ = await self._state("state_getMetadata", _hex(block_hash))
-        return _bytes(result) or b""
-
-
-async def _header(endpoint: Endpoint, block_hash: bytes) -> Header:
-    result = await endpoint.request("chain_getHeader", [_hex(block_hash)])
-    if result is None:
-        raise Missing(f"{endpoint.name} does not know block 0x{block_hash.hex()}")
-    return parse_header(result, block_hash, endpoint.name)
-
-
-async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -> dict[bytes, bytes]:
-    """The nodes for all ``keys``; what is too large for the endpoint is asked for in halves, and that is remembered."""
-    nodes: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(keys):
-        part = keys[at : at + endpoint.keys_max]
-        asked_s = time.monotonic()
-        try:
-            result = await endpoint.request("state_getReadProof", [[_hex(key) for key in part], _hex(block_hash)])
-        except Unreachable:
-            raise
-        except TooLarge:
-            if len(part) == 1:
-                raise
-            endpoint.fewer_keys(len(part))
-            continue
-        except NodeError as error:
-            # Some servers cut the connection over a large answer, and say nothing of it.
-            if type(error) is NodeError and len(part) > 1:
-                endpoint.cut_over(len(part), asked_s)
-            raise
-        try:
-            nodes.update(by_hash([bytes.fromhex(node[2:]) for node in result["proof"]]))
-        except (KeyError, TypeError, ValueError):
-            raise ProofError(f"{endpoint.name} answered state_getReadProof with something that is no proof") from None
-        endpoint.proof_fits(len(part))
-        at += len(part)
-    return nodes
+        result, _ = await self._state("state_getMetadata", hexed(block_hash))
+        return unhexed(result) or b""
 
 
 async def _unsubscribe(link: Link, method: str, name: str) -> None:
@@ -323,21 +312,6 @@ async def _unsubscribe(link: Link, method: str, name: str) -> None:
     with suppress(NodeError):
         await link.request(method.replace("subscribe", "unsubscribe"), [name], 5.0)
     link.forget(name)  # once more: what was told until now looked like the beginning of another one
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()
-
-
-def _bytes(text: Any) -> bytes | None:
-    if text is None:
-        return None
-    if not isinstance(text, str) or not text.startswith("0x"):
-        raise NodeError(f"the node answered {quoted(text)} where a hex string was expected")
-    try:
-        return bytes.fromhex(text[2:])
-    except ValueError:
-        raise NodeError(f"the node answered {quoted(text)} where a hex string was expected") from None
 
 
 @asynccontextmanager

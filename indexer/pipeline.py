@@ -22,16 +22,18 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import PREDICTED_KEYS_MAX, capture, track
+from indexer.capture import capture, track
 from indexer.decode import block_rows, decode, stopped_by
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
 from indexer.finality import Finality
 from indexer.heads import Heads
+from indexer.lookahead import Lookahead
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
 from indexer.node import Node
 from indexer.plan import Plan
+from indexer.prediction import Prediction
 from indexer.pursuit import decoding, whole_state, writing
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
@@ -42,7 +44,6 @@ from indexer.trie import NodeCache
 log = structlog.get_logger()
 
 ROWS_PER_COMMIT = 50_000
-HEADERS_KEPT = 512
 MISSING_BLOCK_PATIENCE_S = 60.0
 
 
@@ -68,8 +69,9 @@ class Pipeline:
         self._tracked = track(plan.datasets)
         self._fallback = Fallback(node, self._tracked, metrics.progressed) if plan.scan_every_blocks else None
         self._scans = Scans(every, self._whole, self._rescan) if (every := plan.scan_every_blocks) else None
-        self._headers: dict[bytes, Header] = {}
-        self._predicted: tuple[bytes, ...] = ()
+        self._prediction = Prediction()
+        guess = self._prediction if self._fallback is None else None
+        self._ahead = Lookahead(node, cache, self._tracked, guess, runtimes.known, max(1, plan.workers // 2))
         self._planner = anyio.CancelScope()
         self._warned: set[ItemRef] = set()
         self._tip = plan.after
@@ -106,6 +108,7 @@ class Pipeline:
         """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
         self._draining = True
         self._planner.cancel()
+        self._ahead.stop()
         if self._scans is not None:
             self._scans.cancel()
 
@@ -124,10 +127,10 @@ class Pipeline:
         # sender raise too, and hide the real error.
         with order, jobs:
             async with anyio.create_task_group() as group:
+                self._group = group
                 group.start_soon(self._plan_blocks, send_order, send_jobs, name="planner")
                 for at in range(self._plan.workers):
                     group.start_soon(self._work, jobs, name=f"worker {at}")
-                self._group = group
                 await (self._rewrite(order) if self._plan.proves else self._write(order))
                 if self._scans is not None and not self._draining:
                     await self._scans.finish()
@@ -180,13 +183,14 @@ class Pipeline:
     async def _rows(self, number: int, *, whole: bool = False) -> BlockRows:
         """One block from height to rows; ``whole``: as a whole state, wherever it lies."""
         metrics = self._metrics
-        with metrics.step("header"):
-            header = await self._header_at(number)
-            parent = await self._header(header.parent_hash) if number else None
         bootstrap = whole or self._is_bootstrap(number)
+        with metrics.step("header"):
+            known = None if bootstrap else await self._ahead.block(number, self._last_final, self._group)
+            header = await self._header_at(number) if known is None else known.header
+            parent = await self._node.header(header.parent_hash) if number else None
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
-            grandparent = await self._header(parent.parent_hash)
+            grandparent = await self._node.header(parent.parent_hash)
         unit = "nodes" if self._fallback is None else "entries"
         with whole_state(number, unit, is_shown=bootstrap) as progress, metrics.step("capture"):
             if self._fallback is not None:
@@ -199,6 +203,9 @@ class Pipeline:
                     progress=progress,
                 )
                 return await self._build(captured, (parent or header).ref.hash)
+            messages = 2.0 if known is None else known.messages
+            if not bootstrap and (known is None or known.changes is None):
+                messages += await self._ahead.prepare([header], parent)
             captured = await capture(
                 self._node,
                 self._cache,
@@ -207,12 +214,12 @@ class Pipeline:
                 parent,
                 grandparent,
                 bootstrap=bootstrap,
-                predicted=self._predicted,
+                predicted=None,
+                changes=None if known is None else known.changes,
+                hints=self._prediction.below,
                 progress=progress,
             )
-        metrics.node_calls_per_block.observe(captured.calls)
-        if not bootstrap:
-            self._predicted = tuple(change.key for change in captured.changes[:PREDICTED_KEYS_MAX])
+        metrics.node_calls_per_block.observe(captured.calls + messages)
         return await self._build(captured, (parent or header).ref.hash)
 
     async def _build(self, captured: Captured, state: bytes) -> BlockRows:
@@ -249,6 +256,8 @@ class Pipeline:
         with self._metrics.step("decode"):
             last_type = partial(self._runtimes.last_type, number=ref.number)
             decoded = decode(captured, runtime, self._tracked.item_of, last_type, progressed)
+        if captured.proven and not captured.bootstrap:
+            self._prediction.learn(ref.hash, decoded.changes, decoded.block.events)
         for item in decoded.untyped - self._warned:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
@@ -264,17 +273,16 @@ class Pipeline:
             while True:
                 block_hash = await self._node.block_hash(number)
                 if block_hash is not None:
-                    return await self._header(block_hash)
+                    return await self._node.header(block_hash)
                 await anyio.sleep(next(delays))
         raise NodeError(f"{self._node.endpoint} has no block {number}, although its head was said to be above")
 
-    async def _header(self, block_hash: bytes) -> Header:
-        header = self._headers.get(block_hash)
-        if header is None:
-            header = self._headers[block_hash] = await self._node.header(block_hash)
-            while len(self._headers) > HEADERS_KEPT:
-                self._headers.pop(next(iter(self._headers)))
-        return header
+    @property
+    def _last_final(self) -> int:
+        """The last height that may be read ahead: one that stays as it is, and is asked for."""
+        final = self._heads.finalized
+        last = -1 if final is None else final.number
+        return last if self._plan.stop is None else min(last, self._plan.stop)
 
     async def _write(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
         """Commit tickets in order; one transaction takes the run of them that is ready by then."""

@@ -15,8 +15,9 @@ import anyio
 import structlog
 
 from indexer.block import height
-from indexer.endpoints import FLAPPING_STRIKES, Cause, Endpoint, Footing
+from indexer.endpoints import Endpoint
 from indexer.errors import NodeError, ProofError, WrongChain, backoff
+from indexer.health import FLAPPING_STRIKES, Cause, Footing
 from indexer.link import Busy, RpcRefused, Silent, TooLarge, Unreachable
 
 log = structlog.get_logger()

@@ -42,6 +42,7 @@ NORMAL: Mapping[str, str] = {
     "indexer_blocks_total": "One per block of the chain at the head; as fast as the node gives while catching up.",
     "indexer_step_seconds": "`capture` is the node's share, and most of it.",
     "indexer_rpc_requests_total": "Mostly `ok`.",
+    "indexer_rpc_messages_total": "Fewer than requests, while it catches up.",
     "indexer_rpc_seconds": "Constant per node; it sets the speed.",
     "indexer_endpoint_usable": "1. The indexer is in trouble when all are 0.",
     "indexer_endpoint_left_total": "Rare with an own node; `busy` is usual for public ones.",

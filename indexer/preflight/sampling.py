@@ -229,7 +229,7 @@ async def _sampled(
     decoded = decode(captured, runtime, tracked.item_of, lambda _: None)
     made = block_rows(captured, decoded, runtime, datasets, finalized=True, head=None)
     rows = sum(len({row.key for _, row in patches}) for patches in by_table([made]).values())
-    block = SampledBlock(place.number, round(time.monotonic() - began_s, 4), captured.calls + 2, rows)
+    block = SampledBlock(place.number, round(time.monotonic() - began_s, 4), round(captured.calls) + 2, rows)
     return block, made.timestamp_ms
 
 

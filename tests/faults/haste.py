@@ -14,12 +14,12 @@ from typing import Any
 from indexer import (
     cli,
     daemon,
-    endpoints,
     errors,
     fallback,
     gate,
     heads,
     heal,
+    health,
     leader,
     migrate,
     node,
@@ -50,7 +50,7 @@ PAUSES: tuple[tuple[Any, str, Any], ...] = (
     (fallback, "backoff", lambda *_: errors.backoff(0.05, 0.5)),
     (gate, "PAUSE_FIRST_S", 0.1),
     (gate, "PAUSE_MAX_S", 1.0),
-    *((endpoints.REST_S, cause, (0.1, 0.5)) for cause in ("unreachable", "lost", "silent")),
+    *((health.REST_S, cause, (0.1, 0.5)) for cause in ("unreachable", "lost", "silent")),
 )
 
 

@@ -36,14 +36,14 @@ async def test_a_lost_connection_with_many_proofs_under_way_is_held_against_thei
         async with anyio.create_task_group() as group:
             for height in range(1, 7):
                 group.start_soon(node.read_proof, keys, chain.at(height).hash)
-        assert (cuts, endpoint.keys_max) == (1, 20)
+        assert (cuts, endpoint.portions.keys_max) == (1, 20)
 
 
 @pytest.mark.parametrize(("apart_s", "keys_max"), [(0.0, 1000), (5.0, 20)])
 async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follow_each_other(
     monkeypatch: pytest.MonkeyPatch, apart_s: float, keys_max: int
 ) -> None:
-    monkeypatch.setattr("indexer.endpoints.CUTS_APART_S", apart_s)
+    monkeypatch.setattr("indexer.portions.CUTS_APART_S", apart_s)
     chain = simulated_chain(3)
     chain.grow(6)
     keys, cuts = [bytes([at]) * 8 for at in range(40)], 0
@@ -59,7 +59,7 @@ async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follo
         endpoint = node._pool.endpoints[0]
         await node.read_proof(keys, chain.at(1).hash)
         await node.read_proof(keys, chain.at(2).hash)
-        assert (cuts, endpoint.keys_max) == (2, keys_max)
+        assert (cuts, endpoint.portions.keys_max) == (2, keys_max)
 
 
 async def test_what_is_still_told_to_a_subscription_that_ends_is_not_kept_for_another_one() -> None:

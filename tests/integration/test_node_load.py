@@ -129,13 +129,15 @@ async def test_a_reply_over_the_limit_is_asked_for_in_parts_and_the_size_remembe
         with anyio.fail_after(30):
             assert await captured(node, chain, 6) == truth
         endpoint = node._pool.endpoints[0]
-        assert 1 <= endpoint.keys_max <= 5
+        assert 1 <= endpoint.portions.keys_max <= 5
         cuts = left(metrics, good.url, "lost")
         assert cuts == 0 if code is not None else cuts > 0
         before = good.requests["state_getReadProof"]
         nodes, _ = await node.read_proof([bytes([at]) * 8 for at in range(10)], chain.at(6).hash)
         assert chain.at(6).header.state_root in nodes
-        assert good.requests["state_getReadProof"] - before == -(-10 // endpoint.keys_max), "asked in vain again"
+        assert good.requests["state_getReadProof"] - before == -(-10 // endpoint.portions.keys_max), (
+            "asked in vain again"
+        )
 
 
 async def test_a_reply_over_our_own_limit_is_never_taken_in_and_asked_for_in_parts(
@@ -146,4 +148,4 @@ async def test_a_reply_over_our_own_limit_is_never_taken_in_and_asked_for_in_par
         with anyio.fail_after(30):
             nodes, _ = await node.read_proof([blake2_256(bytes([at])) for at in range(256)], chain.at(6).hash)
         assert chain.at(6).header.state_root in nodes
-        assert node._pool.endpoints[0].keys_max < 256
+        assert node._pool.endpoints[0].portions.keys_max < 256

@@ -11,7 +11,7 @@ from indexer import fallback, heal
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
-from indexer.endpoints import Cause
+from indexer.health import Cause
 from indexer.node import open_node
 
 pytestmark = pytest.mark.anyio
