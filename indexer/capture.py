@@ -167,13 +167,13 @@ async def capture(
     earlier = _Walk(diff(None, earlier_root, [CODE_KEY], cache, hash_only=[CODE_KEY]), grandparent or before)
     read, calls, left = 0, 1, None
     if bootstrap:
-        found, read, calls = await _survey(node, cache, header, prefixes)
+        found, read, calls = await surveyed(node, cache, header, prefixes)
         left = partial(_left, found, read, ahead)
     for walk in (walks := [changes, now, then, earlier]):
         walk.advance(None)
     while any(walk.wants for walk in walks):
         asked = [(before if want.old else walk.header, want) for walk in walks for want in walk.wants]
-        nodes, made = await _fetch(node, asked)
+        nodes, made = await fetch(node, asked)
         calls += made
         cache.update(nodes)
         for walk in walks:
@@ -199,13 +199,15 @@ async def capture(
     )
 
 
-async def _survey(node: Node, cache: NodeCache, header: Header, prefixes: Collection[bytes]) -> tuple[Survey, int, int]:
+async def surveyed(
+    node: Node, cache: NodeCache, header: Header, prefixes: Collection[bytes]
+) -> tuple[Survey, int, int]:
     """About how much there is to read under the prefixes, the nodes read for that (they are kept), and the calls."""
     steps, read, calls = survey(header.state_root, prefixes, cache), 0, 0
     try:
         wants = next(steps)
         while True:
-            nodes, made = await _fetch(node, [(header, want) for want in wants])
+            nodes, made = await fetch(node, [(header, want) for want in wants])
             cache.update(nodes)
             read, calls = read + len(wants), calls + made
             wants = steps.send(nodes)
@@ -237,7 +239,7 @@ def _plain(value: bytes | HashedValue | None) -> bytes | None:
     return value
 
 
-async def _fetch(node: Node, asked: Iterable[tuple[Header, Want]]) -> tuple[dict[bytes, bytes], int]:
+async def fetch(node: Node, asked: Iterable[tuple[Header, Want]]) -> tuple[dict[bytes, bytes], int]:
     """Everything that is wanted of some blocks, in as few calls as the node's limits allow, and their number."""
     wants: dict[Header, dict[bytes, set[bytes]]] = {}
     for block, want in asked:
@@ -248,12 +250,12 @@ async def _fetch(node: Node, asked: Iterable[tuple[Header, Want]]) -> tuple[dict
     async def ask(block: Header, keys: list[bytes]) -> None:
         def lacks(proof: Mapping[bytes, bytes]) -> str | None:
             for key in keys:
-                missing = wants[block][key] - proof.keys()
-                if missing:
-                    return (
-                        f"sent a proof for block {block.ref} that lacks the node 0x{missing.pop().hex()} "
-                        f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
-                    )
+                for name in wants[block][key]:
+                    if name not in proof:
+                        return (
+                            f"sent a proof for block {block.ref} that lacks the node 0x{name.hex()} "
+                            f"on the path of key 0x{key.hex()}: its bytes are altered or of another block"
+                        )
             return None
 
         nodes.update(await _proof(node, keys, block, lacks))

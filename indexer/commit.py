@@ -128,6 +128,12 @@ async def _merge(table: Keyed, base: Mapping[Key, Values], patches: list[Patch],
     return await anyio.to_thread.run_sync(lambda: merge(table, base, comparable, anew=anew))
 
 
+async def as_whole(table: Keyed, patches: list[Patch]) -> list[tuple[object, ...]]:
+    """What the patches of one block give where there was nothing before: the rows that exist, as ``write_table``
+    would insert them into the current ones."""
+    return (await _merge(table, {}, patches)).current
+
+
 def _stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Key, Values]]:
     """Key and values of stored rows, in the form patches have."""
     width = len(table.keys)

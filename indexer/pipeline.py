@@ -22,11 +22,13 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from indexer import staging
 from indexer.capture import PREDICTED_KEYS_MAX, NodeCache, capture, track
 from indexer.decode import block_rows, decode, stopped_by
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
 from indexer.finality import Finality
+from indexer.first_state import FirstState
 from indexer.heads import Heads
 from indexer.metrics import Metrics
 from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
@@ -75,6 +77,7 @@ class Pipeline:
         self._draining = False
         self._finality = Finality(node, store, heads)
         self._group: TaskGroup
+        self._first_state = FirstState(node, store, runtimes, cache, metrics, self._tracked, plan.datasets)
 
     @property
     def plan(self) -> Plan:
@@ -105,6 +108,7 @@ class Pipeline:
         """Take on no further block; those in hand are finished and committed, then ``run`` returns."""
         self._draining = True
         self._planner.cancel()
+        self._first_state.stop()
         if self._scans is not None:
             self._scans.cancel()
 
@@ -170,14 +174,16 @@ class Pipeline:
         return self._plan.anew and number == self._plan.first
 
     async def _whole(self, number: int) -> BlockRows:
-        return await self._rows(number, whole=True)
+        rows = await self._rows(number, whole=True)
+        assert rows is not None, "only a first state is stopped on its way"
+        return rows
 
     async def _rescan(self, blocks: Sequence[BlockRows]) -> None:
         with anyio.CancelScope(shield=True):
             await self._store.write(blocks, self._plan.datasets, again=True)
 
-    async def _rows(self, number: int, *, whole: bool = False) -> BlockRows:
-        """One block from height to rows; ``whole``: as a whole state, wherever it lies."""
+    async def _rows(self, number: int, *, whole: bool = False) -> BlockRows | None:
+        """One block from height to rows; ``whole``: as a whole state, wherever it lies. None: given up by ``drain``."""
         metrics = self._metrics
         with metrics.step("header"):
             header = await self._header_at(number)
@@ -198,6 +204,12 @@ class Pipeline:
                     progress=progress,
                 )
                 return await self._build(captured, (parent or header).ref.hash)
+            if bootstrap and not self._plan.proves:  # what is proven anew is written with the blocks after it
+
+                def followed() -> tuple[bool, int | None]:
+                    return self._finality.of(header.ref), self._heads.target
+
+                return await self._first_state.read(header, parent, followed, progress)
             captured = await capture(
                 self._node,
                 self._cache,
@@ -324,6 +336,8 @@ class Pipeline:
 
     def _room(self, ready: Sequence[BlockRows]) -> bool:
         """Whether the transaction may grow by another block."""
+        if ready and ready[0].staged is not None:
+            return False
         return len(ready) < self._plan.batch and sum(len(block.rows) for block in ready) < ROWS_PER_COMMIT
 
     def _not_continuing(self, rows: BlockRows | None, ready: Sequence[BlockRows]) -> Reorg | None:
@@ -339,7 +353,9 @@ class Pipeline:
             return
         with writing(ready), self._metrics.step("commit"), anyio.CancelScope(shield=True):
             # Ends in time, whatever the database does.
-            if self._plan.proves:
+            if ready[0].staged is not None:
+                written = await staging.commit(self._store, ready[0], self._plan.datasets, self._metrics.progressed)
+            elif self._plan.proves:
                 written = await self._store.prove(ready, self._plan.datasets)
             elif self._plan.hole_last is None:
                 written = await self._store.write(ready, self._plan.datasets)
