@@ -17,6 +17,7 @@ The path of the data, readable from the listing of this folder:
 * ``schema``    table declarations: core tables, keyed tables with history
 * ``scale``     metadata, compiled SCALE decoders, storage keys, SS58
 * ``trie``      the state trie: node codec, verified reads, diff (pure)
+* ``whole``     a whole state in key order and bounded memory (pure)
 * ``survey``    how large a state is, from a few random paths (pure)
 * ``refusals``  the errors a request to a node can come to
 * ``link``      one WebSocket connection: requests matched to replies
@@ -53,6 +54,8 @@ The path of the data, readable from the listing of this folder:
 * ``announce``  what listeners are told, in the transaction that writes the rows
 * ``coverage``  what it says of which blocks are indexed: cursors, ranges, holes
 * ``store``     the database: one writer, cursors, transactions, rewind
+* ``staging``   where a first state waits until it is whole
+* ``first_state`` a first state read in parts, and gone on with after a stop
 * ``leader``    the one writer: becoming it, standing by for it, staying it
 * ``recover``   the common ancestor; the only road back
 * ``retention`` old blocks forgotten, what they left in force kept

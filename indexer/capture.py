@@ -144,7 +144,7 @@ async def capture(
     earlier = _Walk(diff(None, earlier_root, [CODE_KEY], cache, hash_only=[CODE_KEY]), grandparent or before, before)
     read, left = 0, None
     if bootstrap:
-        found, read, calls = await _survey(node, cache, header, prefixes)
+        found, read, calls = await surveyed(node, cache, header, prefixes)
         left = partial(_left, found, read, ahead)
     async for asked, made in _walked(node, cache, [difference, now, then, earlier], hints):
         calls += made
@@ -193,7 +193,7 @@ async def _walked(
             await anyio.lowlevel.checkpoint()  # a block of the main network takes a good part of a second
     while any(walk.wants for walk in walks):
         asked = [(walk.before if want.old else walk.header, want) for walk in walks for want in walk.wants]
-        nodes, made = await _fetch(node, asked, hints)
+        nodes, made = await fetch(node, asked, hints)
         cache.update(nodes)
         for walk in walks:
             if walk.wants:
@@ -202,13 +202,15 @@ async def _walked(
         yield asked, made
 
 
-async def _survey(node: Node, cache: NodeCache, header: Header, prefixes: Collection[bytes]) -> tuple[Survey, int, int]:
+async def surveyed(
+    node: Node, cache: NodeCache, header: Header, prefixes: Collection[bytes]
+) -> tuple[Survey, int, int]:
     """About how much there is to read under the prefixes, the nodes read for that (they are kept), and the calls."""
     steps, read, calls = survey(header.state_root, prefixes, cache), 0, 0
     try:
         wants = next(steps)
         while True:
-            nodes, made = await _fetch(node, [(header, want) for want in wants])
+            nodes, made = await fetch(node, [(header, want) for want in wants])
             cache.update(nodes)
             read, calls = read + len(wants), calls + made
             wants = steps.send(nodes)
@@ -240,7 +242,7 @@ def _plain(value: bytes | HashedValue | None) -> bytes | None:
     return value
 
 
-async def _fetch(
+async def fetch(
     node: Node, asked: Iterable[tuple[Header, Want]], hints: Hints = lambda _: ()
 ) -> tuple[dict[bytes, bytes], int]:
     """Everything that is wanted of some blocks, in few messages, and their number.

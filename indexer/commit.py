@@ -93,6 +93,12 @@ async def merge_on(table: Keyed, base: Mapping[Key, Values], patches: list[Patch
     return await anyio.to_thread.run_sync(lambda: merge(table, base, plain, anew=anew))
 
 
+async def as_whole(table: Keyed, patches: list[Patch]) -> list[tuple[object, ...]]:
+    """What the patches of one block give where there was nothing before: the rows that exist, as ``write_table``
+    would insert them into the current ones."""
+    return (await merge_on(table, {}, patches)).current
+
+
 def stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Key, Values]]:
     """Key and values of stored rows, in the form patches have; what follows them in a row is left out."""
     width, end = len(table.keys), len(table.keys) + len(table.values)

@@ -16,7 +16,7 @@ import anyio
 import structlog
 
 from indexer.errors import NodeError, Reorg, backoff
-from indexer.model import BlockRef
+from indexer.model import BlockRef, Header
 from indexer.node import Node
 
 log = structlog.get_logger()
@@ -26,6 +26,7 @@ T = TypeVar("T")
 Follow: TypeAlias = Literal["finalized", "best"]
 
 HEADS_REMEMBERED = 256
+MISSING_BLOCK_PATIENCE_S = 60.0
 POLL_S = 6.0
 """Half of the chain's slot time: how long a silent subscription goes unnoticed at most."""
 
@@ -120,6 +121,21 @@ class Heads:
         """Wait until the head to follow is at ``number`` or above."""
         while self.target < number:
             await self._moved.wait()
+
+
+async def header_at(node: Node, number: int) -> Header:
+    """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for.
+
+    Raises ``NodeError`` if there is none after ``MISSING_BLOCK_PATIENCE_S``.
+    """
+    delays = backoff(0.1, 3.0)
+    with anyio.move_on_after(MISSING_BLOCK_PATIENCE_S):
+        while True:
+            block_hash = await node.block_hash(number)
+            if block_hash is not None:
+                return await node.header(block_hash)
+            await anyio.sleep(next(delays))
+    raise NodeError(f"{node.endpoint} has no block {number}, although its head was said to be above")
 
 
 def _remember(seen: dict[int, T], number: int, what: T) -> None:

@@ -200,6 +200,10 @@ class BlockRows:
     """Height of the followed head when the block was read, if it was known."""
     doubts: Mapping[str, str] = field(default_factory=dict)
     """Why the block is not complete for one dataset alone, by its name."""
+    staged: int | None = None
+    """The first state (``staging``) whose rows, waiting in the database, are the block's too."""
+    staged_rows: int = 0
+    """How many those are."""
 
     def doubt_of(self, dataset: str) -> str | None:
         """Why the block is not complete for a dataset; None if it is."""

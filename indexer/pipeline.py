@@ -22,15 +22,17 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from indexer import staging
 from indexer.capture import capture, track
 from indexer.decode import block_rows, decode, stopped_by
-from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
+from indexer.errors import DecodeError, IndexerError, Reorg
 from indexer.fallback import Fallback
 from indexer.finality import Finality
-from indexer.heads import Heads
+from indexer.first_state import FirstState
+from indexer.heads import Heads, header_at
 from indexer.lookahead import Lookahead
 from indexer.metrics import Metrics
-from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef
+from indexer.model import BlockRef, BlockRows, Captured, ItemRef
 from indexer.node import Node
 from indexer.plan import Plan
 from indexer.prediction import Prediction
@@ -44,7 +46,6 @@ from indexer.trie import NodeCache
 log = structlog.get_logger()
 
 ROWS_PER_COMMIT = 50_000
-MISSING_BLOCK_PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Pipeline:
         self._draining = False
         self._finality = Finality(node, store, heads)
         self._group: TaskGroup
+        self._first_state = FirstState(node, store, runtimes, cache, metrics, self._tracked, plan.datasets)
 
     @property
     def plan(self) -> Plan:
@@ -109,6 +111,7 @@ class Pipeline:
         self._draining = True
         self._planner.cancel()
         self._ahead.stop()
+        self._first_state.stop()
         if self._scans is not None:
             self._scans.cancel()
 
@@ -174,19 +177,21 @@ class Pipeline:
         return self._plan.anew and number == self._plan.first
 
     async def _whole(self, number: int) -> BlockRows:
-        return await self._rows(number, whole=True)
+        rows = await self._rows(number, whole=True)
+        assert rows is not None, "only a first state is stopped on its way"
+        return rows
 
     async def _rescan(self, blocks: Sequence[BlockRows]) -> None:
         with anyio.CancelScope(shield=True):
             await self._store.write(blocks, self._plan.datasets, again=True)
 
-    async def _rows(self, number: int, *, whole: bool = False) -> BlockRows:
-        """One block from height to rows; ``whole``: as a whole state, wherever it lies."""
+    async def _rows(self, number: int, *, whole: bool = False) -> BlockRows | None:
+        """One block from height to rows; ``whole``: as a whole state, wherever it lies. None: given up by ``drain``."""
         metrics = self._metrics
         bootstrap = whole or self._is_bootstrap(number)
         with metrics.step("header"):
             known = None if bootstrap else await self._ahead.block(number, self._last_final, self._group)
-            header = await self._header_at(number) if known is None else known.header
+            header = await header_at(self._node, number) if known is None else known.header
             parent = await self._node.header(header.parent_hash) if number else None
         grandparent = None
         if parent is not None and parent.ref.number and not bootstrap:
@@ -203,6 +208,12 @@ class Pipeline:
                     progress=progress,
                 )
                 return await self._build(captured, (parent or header).ref.hash)
+            if bootstrap and not self._plan.proves:  # what is proven anew is written with the blocks after it
+
+                def followed() -> tuple[bool, int | None]:
+                    return self._finality.of(header.ref), self._heads.target
+
+                return await self._first_state.read(header, parent, followed, progress)
             messages = 2.0 if known is None else known.messages
             if not bootstrap and (known is None or known.changes is None):
                 messages += await self._ahead.prepare([header], parent)
@@ -266,17 +277,6 @@ class Pipeline:
             datasets = self._plan.datasets
             return block_rows(captured, decoded, runtime, datasets, finalized=final, head=head, progressed=progressed)
 
-    async def _header_at(self, number: int) -> Header:
-        """The header at a height of the node's chain; an endpoint that lags behind its own head is waited for."""
-        delays = backoff(0.1, 3.0)
-        with anyio.move_on_after(MISSING_BLOCK_PATIENCE_S):
-            while True:
-                block_hash = await self._node.block_hash(number)
-                if block_hash is not None:
-                    return await self._node.header(block_hash)
-                await anyio.sleep(next(delays))
-        raise NodeError(f"{self._node.endpoint} has no block {number}, although its head was said to be above")
-
     @property
     def _last_final(self) -> int:
         """The last height that may be read ahead: one that stays as it is, and is asked for."""
@@ -333,6 +333,8 @@ class Pipeline:
 
     def _room(self, ready: Sequence[BlockRows]) -> bool:
         """Whether the transaction may grow by another block."""
+        if ready and ready[0].staged is not None:
+            return False
         return len(ready) < self._plan.batch and sum(len(block.rows) for block in ready) < ROWS_PER_COMMIT
 
     def _not_continuing(self, rows: BlockRows | None, ready: Sequence[BlockRows]) -> Reorg | None:
@@ -348,7 +350,9 @@ class Pipeline:
             return
         with writing(ready), self._metrics.step("commit"), anyio.CancelScope(shield=True):
             # Ends in time, whatever the database does.
-            if self._plan.proves:
+            if ready[0].staged is not None:
+                written = await staging.commit(self._store, ready[0], self._plan.datasets, self._metrics.progressed)
+            elif self._plan.proves:
                 written = await self._store.prove(ready, self._plan.datasets)
             elif self._plan.hole_last is None:
                 written = await self._store.write(ready, self._plan.datasets)

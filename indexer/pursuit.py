@@ -156,7 +156,7 @@ def writing(blocks: Sequence[BlockRows]) -> AbstractContextManager[None]:
     """A transaction: shown if a whole state is in it."""
     if not blocks[0].bootstrap:
         return nullcontext()
-    number, rows = blocks[0].ref.number, sum(len(block.rows) for block in blocks)
+    number, rows = blocks[0].ref.number, sum(len(block.rows) + block.staged_rows for block in blocks)
     return _step("bootstrap_written", f"writing {rows:,} rows of block {number:,}", block=number, rows=rows)
 
 

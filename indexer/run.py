@@ -18,6 +18,7 @@ from indexer.coverage import STATE_DROPPED, Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import RAW_SHOWN, DecodeError, IndexerError, NodeError, ProofError, root_cause
 from indexer.fallback import serves_proofs
+from indexer.first_state import still_served
 from indexer.heads import Heads
 from indexer.heal import alike, cannot_continue, check_start, has_body, provable, together
 from indexer.metrics import Metrics
@@ -28,6 +29,7 @@ from indexer.plan import Plan
 from indexer.pursuit import Pursuit, pursuit
 from indexer.recover import align
 from indexer.runtimes import Runtimes
+from indexer.staging import Staged
 from indexer.stall import Stall
 from indexer.store import Store
 from indexer.trie import NodeCache
@@ -69,6 +71,7 @@ class Run:
         self._stopped: dict[str, DecodeError] = {}
         self._proofs = True
         self._doubtful: set[str] = set()
+        self._first_states: list[Staged] = []
         self.aligned = False
         """Whether database and node answered and agree: from here on it indexes."""
         self.connected = False
@@ -95,6 +98,7 @@ class Run:
         await self._heads.look()
         await self._find_dropped(cursors)
         await self._look_for_proofs()
+        await self._find_first_states(cursors)
         await self._store.forget_stops()
         for dataset in self._datasets:  # each run tries anew: this may be a version that can decode it
             self._metrics.decodable(dataset.name)
@@ -173,6 +177,13 @@ class Run:
         if (new and self._settings.start != "latest") or self._dropped:
             await check_start(self._node, self._first_block(anew=bool(self._dropped)), head.hash)
 
+    async def _find_first_states(self, cursors: dict[str, Cursor]) -> None:
+        """Look for first states that an earlier run began: with proofs, they are gone on with."""
+        assert self._heads.finalized is not None
+        begun = {name for name, cursor in cursors.items() if cursor.block not in self._dropped} - self._doubtful
+        anew = [dataset for dataset in self._datasets if dataset.name not in begun] if self._proofs else []
+        self._first_states = await still_served(self._node, self._store, anew, self._heads.finalized.hash)
+
     def _done(self, cursors: dict[str, Cursor]) -> bool:
         stop = self._settings.stop
         return stop is not None and all(
@@ -210,6 +221,10 @@ class Run:
             first = after.number + 1 if after else self._first_block(anew=anew)
             if after is None and level is not None and (anew or self._settings.start == "latest"):
                 first = level
+            if after is None and (anew or self._settings.start == "latest"):
+                last = min(self._heads.target, self._settings.stop or self._heads.target)
+                under_way = [one.block.number for one in self._first_states if one.serves(members)]
+                first = next((number for number in under_way if number <= last), first)
             if anew:
                 log.error("gap", datasets=[d.name for d in members], until=first - 1, reason=STATE_DROPPED)
             doubtful = any(dataset.name in self._doubtful for dataset in members)

@@ -349,4 +349,21 @@ holes = Table(
     comment="Why blocks are missing; which ones are is derived from coverage: see the view gaps.",
 )
 
-CORE = (accounts, runtimes, chain, cursors, coverage, holes, writer)
+first_states = Table(
+    "first_states",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="Names the tables first_state_<id>_…"),
+    Column("block_number", BigInteger, nullable=False, comment="Block whose whole state is being read."),
+    Column("block_hash", LargeBinary(32), nullable=False, comment="Its hash."),
+    Column("datasets", JSONB, nullable=False, comment="For which datasets, each with a hash of how it is kept."),
+    Column("last_key", LargeBinary, nullable=True, comment="All keys up to this one are read; NULL: none is."),
+    Column("keys_read", BigInteger, nullable=False, comment="Keys read by now."),
+    Column("nodes_read", BigInteger, nullable=False, comment="Nodes of the state trie read by now."),
+    Column("rows", JSONB, nullable=False, comment="Rows that wait by now, by table."),
+    Column("untyped", JSONB, nullable=False, comment="Storage items met whose type no known runtime tells."),
+    Column("began_at", DateTime(timezone=True), nullable=False, comment="When reading it began."),
+    Column("updated_at", DateTime(timezone=True), nullable=False, comment="When the last keys were read."),
+    comment="First states that are being read: their rows wait in tables of their own until all are there.",
+)
+
+CORE = (accounts, runtimes, chain, cursors, coverage, holes, writer, first_states)

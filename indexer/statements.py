@@ -6,6 +6,7 @@ statement has the same text whatever the number of rows, and is prepared once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from sqlalchemy import Table
@@ -266,4 +267,72 @@ def clear_ends(table: Keyed) -> str:
         f"UPDATE {table.history.name} h SET {cleared} "
         f"FROM {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) "
         f"WHERE {_same_key(table, 'h', 'asked')} AND NOT h.exists"
+    )
+
+
+def has_current(table: Keyed) -> str:
+    """Whether there is any current row."""
+    return f"SELECT EXISTS (SELECT FROM {table.current.name} WHERE {_scope(table)})"
+
+
+def count_at(table: Keyed) -> str:
+    """History rows of block $1."""
+    return f"SELECT count(*) FROM {table.history.name} WHERE block_number = $1 AND {_scope(table)}"
+
+
+def move_staged(table: Keyed, staged: str, *, is_merged: bool, is_empty: bool) -> tuple[str, ...]:
+    """Make the rows of ``staged`` all that there is as of block $1: what is stored and not among them ends there.
+
+    ``is_merged``: several rows of a key make up one, each naming columns of its own. ``is_empty``: nothing is stored.
+    """
+    keys, values = quoted(table.keys), quoted(table.values)
+    source = f"SELECT {keys}, {values} FROM {staged} WHERE {_scope(table)}"
+    if is_merged:
+        merged = ", ".join(f'{_any_value(table, name)} AS "{name}"' for name in table.values)
+        source = f"SELECT {keys}, {merged} FROM {staged} WHERE {_scope(table)} GROUP BY {keys}"
+    into_history = f'INSERT INTO {table.history.name} ({keys}, block_number, {values}, "exists")'
+    into_current = f"INSERT INTO {table.current.name} ({keys}, block_number, {values})"
+    if is_empty:
+        return (
+            f"{into_current} SELECT {keys}, $1::bigint, {values} FROM ({source}) s",
+            f"{into_history} SELECT {keys}, block_number, {values}, true FROM {table.current.name} "
+            f"WHERE block_number = $1::bigint AND {_scope(table)}",
+        )
+    nothing = ", ".join("NULL" for _ in table.values)
+    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
+    same = _same_key(table, "s", "x")
+    return (
+        f"{into_history} SELECT {quoted(table.keys, 'x.')}, $1::bigint, {nothing}, false FROM {table.current.name} x "
+        f"WHERE {_scope(table, 'x.')} AND NOT EXISTS (SELECT FROM {staged} s WHERE {same})",
+        f"{into_history} SELECT {quoted(table.keys, 's.')}, $1::bigint, {quoted(table.values, 's.')}, true "
+        f"FROM ({source}) s LEFT JOIN {table.current.name} x ON {same} WHERE x.block_number IS NULL "
+        f"OR ROW({quoted(table.values, 's.')}) IS DISTINCT FROM ROW({quoted(table.values, 'x.')})",
+        f"DELETE FROM {table.current.name} x USING {table.history.name} s "
+        f'WHERE s.block_number = $1::bigint AND NOT s."exists" AND {same}',
+        f"{into_current} SELECT {keys}, block_number, {values} FROM {table.history.name} "
+        f'WHERE block_number = $1::bigint AND "exists" AND {_scope(table)} '
+        f"ON CONFLICT ({keys}) DO UPDATE SET {replaced}",
+    )
+
+
+def _any_value(table: Keyed, name: str) -> str:
+    """The one value of a column that is not NULL: not every type has a ``max``."""
+    kind = column_types(table.current, (name,))[0]
+    if kind == "BOOLEAN":
+        return f'bool_or("{name}")'
+    if kind == "JSONB":
+        return f'max("{name}"::text)::jsonb'
+    return f"decode(max(encode(\"{name}\", 'hex')), 'hex')" if kind == "BYTEA" else f'max("{name}")'
+
+
+def new_accounts(tables: Sequence[Keyed | Log]) -> str:
+    """Accounts that occur in what the tables' histories and logs say of block $1 and have no text yet."""
+    found = " UNION ".join(
+        f'SELECT "{name}" AS account FROM {_appended(table)} WHERE block_number = $1::bigint AND {_scope(table)}'
+        for table in tables
+        for name in table.accounts
+    )
+    return (
+        f"SELECT f.account FROM ({found}) f WHERE f.account IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM accounts a WHERE a.account = f.account)"
     )

@@ -88,6 +88,22 @@ class TableSize:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstStateStatus:
+    """A whole state that is being read: nothing of it is in the tables yet."""
+
+    block: int
+    """Block whose state it is."""
+    datasets: tuple[str, ...]
+    keys_read: int
+    """Keys read by now; a run that ends goes on behind them."""
+    nodes_read: int
+    """Nodes of the state trie read for them."""
+    began_at: str
+    updated_at: str
+    """When the last keys were read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of a database."""
 
@@ -123,6 +139,8 @@ class Status:
     """None: no instance writes."""
     database_bytes: int | None = None
     largest_tables: tuple[TableSize, ...] = ()
+    first_states: tuple[FirstStateStatus, ...] = ()
+    """Whole states that are being read."""
 
 
 @dataclass(slots=True)
@@ -166,6 +184,7 @@ async def _find(connection: Connection, pace: Pace) -> Status:
             "SELECT timestamp, spec_version FROM blocks ORDER BY block_number DESC LIMIT 1"
         )
         writer = await _writer(connection)
+        begun = await connection.fetch("SELECT * FROM first_states ORDER BY id")
         sizes = await _sizes(connection)
         total = await connection.fetchval("SELECT pg_database_size(current_database())")
     rows = tuple(_dataset_status(row, sizes) for row in found)
@@ -195,7 +214,19 @@ async def _find(connection: Connection, pace: Pace) -> Status:
         writer=writer,
         database_bytes=total,
         largest_tables=tuple(sorted(sizes.values(), key=lambda one: -one.size_bytes)[:LARGEST_TABLES]),
+        first_states=tuple(map(_first_state, begun)),
         **told,
+    )
+
+
+def _first_state(row: asyncpg.Record) -> FirstStateStatus:
+    return FirstStateStatus(
+        block=row["block_number"],
+        datasets=tuple(json.loads(row["datasets"])),
+        keys_read=row["keys_read"],
+        nodes_read=row["nodes_read"],
+        began_at=row["began_at"].isoformat(),
+        updated_at=row["updated_at"].isoformat(),
     )
 
 

@@ -224,7 +224,7 @@ class Store:
                             accounts.clear()
                         self._progressed()
             await self._addresses.write(connection, accounts)
-            await self._upkeep.renew(connection, changed, first, end)
+            await self.renew_current(connection, changed, first, end)
             await coverage.advance(connection, [dataset.name for dataset in datasets], blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
             if not again and any(dataset.name == "blocks" for dataset in datasets):
@@ -292,6 +292,10 @@ class Store:
         """Note for readers that a dataset waits before block ``number``, and why."""
         async with self.transaction("note a stopped dataset") as connection:
             await coverage.stop_dataset(connection, dataset, number, printable(reason))
+
+    async def renew_current(self, connection: Connection, tables: Sequence[Keyed], first: int, last: int) -> None:
+        """``Upkeep.renew``, by the statements that this session has prepared."""
+        await self._upkeep.renew(connection, tables, first, last)
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         self._progressed()  # a table is written

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from indexer import datasets, status, status_view
-from indexer.status import DatasetStatus, Pace, Status, TableSize, Writer
+from indexer.status import DatasetStatus, FirstStateStatus, Pace, Status, TableSize, Writer
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "STATUS.md").read_text(encoding="utf-8")
 USUAL = [one.name for one in datasets.DATASETS.values() if one.by_default]
@@ -189,6 +189,7 @@ def test_every_field_of_the_json_is_documented_with_its_type() -> None:
         "Each of `datasets`": DatasetStatus,
         "`writer`": Writer,
         "Each of `largest_tables`": TableSize,
+        "Each of `first_states`": FirstStateStatus,
     }
     for title, kind in sections.items():
         part = DOC.split(f"### {title}\n")[1].split("\n###")[0]

@@ -1,0 +1,149 @@
+"""A whole state, read in key order and in bounded memory: what a first state is read by.
+
+Pure, like ``trie.diff``: a generator that yields the nodes it lacks, and what it has found by then. It goes down
+the trie from the left, many nodes at once but always those in front, so that all keys up to the last one found
+are done with: whoever keeps that key can go on behind it. Every node is taken by the hash that its parent, and
+at last the state root, gives it; what lies up to ``after`` is passed over unread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from indexer.model import HashedValue, RawChange
+from indexer.trie import EMPTY_ROOT, HASH_LENGTH, BadNode, MissingNode, Nodes, Want, decode_node, nibbles, pack
+
+
+class Place(NamedTuple):
+    """Something that lies ahead: a node behind a slot, a value behind its hash, or a key that is done."""
+
+    path: bytes
+    """Nibbles from the root."""
+    ref: bytes
+    """The node's hash, or its encoding if that stands inline; the value's hash, or the value."""
+    is_value: bool
+    is_at_hand: bool
+    """Whether ``ref`` is the thing itself and not its hash."""
+    is_wanted: bool
+    """Whether every key from here on down is wanted."""
+    is_behind: bool
+    """Whether every key from here on down lies behind ``after``."""
+
+
+class Found(NamedTuple):
+    """What the walk tells each time: keys in order, with their values, and what it lacks to go on."""
+
+    entries: list[RawChange]
+    wants: list[Want]
+    """Each hash once; none at the end."""
+
+
+Walk: TypeAlias = Generator[Found, Mapping[bytes, bytes], None]
+
+
+def walk(
+    root: bytes,
+    prefixes: Collection[bytes],
+    nodes: Nodes,
+    *,
+    after: bytes | None = None,
+    batch: int = 4096,
+    ahead: list[Place] | None = None,
+) -> Walk:
+    """Every key under ``prefixes`` behind ``after`` in the state ``root``, with its value, in order.
+
+    Must be sent a mapping that holds each wanted node by its hash, else raises ``MissingNode``. At most about
+    ``batch`` are wanted at once, and about so many entries found. ``ahead``: an empty list in which the caller can
+    see, between two yields, what lies ahead, the next one last.
+    """
+    wanted = _outermost(prefixes)
+    last = None if after is None else nibbles(after)
+    stack: list[Place] = [] if ahead is None else ahead
+    if wanted and root != EMPTY_ROOT:
+        stack.append(Place(b"", root, False, False, False, last is None))
+    sent: Mapping[bytes, bytes] = {}
+    while stack:
+        wants: dict[bytes, Want] = {}
+        waiting: list[Place] = []
+        entries: list[RawChange] = []
+        while stack and len(wants) < batch and len(entries) < batch:
+            place = stack.pop()
+            raw = place.ref
+            if not place.is_at_hand:
+                read = sent.get(raw)
+                if read is None:
+                    read = nodes.get(raw)
+                if read is None:
+                    wants.setdefault(raw, Want(place.path, raw, False, place.is_value))
+                    waiting.append(place)
+                    continue
+                raw = read
+            if not place.is_value:
+                stack.extend(_below(place, raw, wanted, last))
+            elif waiting:  # what lies before it is not read yet
+                waiting.append(place if place.is_at_hand else Place(place.path, raw, True, True, True, True))
+            else:
+                entries.append(RawChange(pack(place.path), raw))
+        stack.extend(reversed(waiting))
+        if entries or wants:
+            sent = yield Found(entries, list(wants.values()))
+            for name in wants:
+                if name not in sent:
+                    raise MissingNode(
+                        f"node 0x{name.hex()} at path {wants[name].path.hex()[1::2] or 'root'} is missing"
+                    )
+
+
+def _below(place: Place, raw: bytes, wanted: Sequence[bytes], last: bytes | None) -> list[Place]:
+    """What a node's own value and its children are, as far as they are wanted; the first one last."""
+    node = decode_node(raw)
+    path = place.path + node.partial
+    is_wanted = place.is_wanted or _is_inside(path, wanted)
+    is_behind = place.is_behind or last is None or (path > last and not last.startswith(path))
+    found: list[Place] = []
+    for slot in range(15, -1, -1) if node.children is not None else ():
+        child = node.children[slot] if node.children is not None else None
+        if child is None:
+            continue
+        below = path + bytes((slot,))
+        if not (is_wanted or _is_relevant(below, wanted)):
+            continue
+        if not is_behind and last is not None and below < last[: len(below)]:
+            continue
+        found.append(Place(below, child, False, len(child) < HASH_LENGTH, is_wanted, is_behind))
+    value = node.value
+    if value is not None and is_wanted and (is_behind or last is None or path > last):
+        if len(path) % 2:
+            raise BadNode(f"a value stands at the odd path {path.hex()[1::2]}")
+        is_hashed = isinstance(value, HashedValue)
+        found.append(
+            Place(path, value.hash if isinstance(value, HashedValue) else value, True, not is_hashed, True, True)
+        )
+    return found
+
+
+def _outermost(prefixes: Collection[bytes]) -> list[bytes]:
+    """The prefixes as sorted nibble paths, without those that another one already covers."""
+    kept: list[bytes] = []
+    for prefix in sorted(nibbles(prefix) for prefix in prefixes):
+        if not (kept and prefix.startswith(kept[-1])):
+            kept.append(prefix)
+    return kept
+
+
+def _is_inside(path: bytes, wanted: Sequence[bytes]) -> bool:
+    at = bisect_right(wanted, path)
+    return at > 0 and path.startswith(wanted[at - 1])
+
+
+def _is_relevant(path: bytes, wanted: Sequence[bytes]) -> bool:
+    """Whether a wanted key can lie at or below ``path``."""
+    at = bisect_right(wanted, path)
+    return (at < len(wanted) and wanted[at].startswith(path)) or (at > 0 and path.startswith(wanted[at - 1]))
+
+
+def reads_ahead(places: Sequence[Place]) -> Iterator[bytes]:
+    """The paths of the nodes that lie ahead and have to be asked for."""
+    return (place.path for place in places if not place.is_at_hand and not place.is_value)
