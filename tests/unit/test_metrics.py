@@ -35,6 +35,7 @@ NAMES = {
     "indexer_blocks_total",
     "indexer_rows_total",
     "indexer_step_seconds",
+    "indexer_rpc_messages_total",
     "indexer_rpc_requests_total",
     "indexer_rpc_seconds",
     "indexer_rpc_bytes_total",
