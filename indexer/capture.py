@@ -23,7 +23,7 @@ from indexer.link import RpcRefused
 from indexer.model import Captured, HashedValue, Header, ItemRef, RawChange
 from indexer.node import METHOD_NOT_FOUND, Check, Node
 from indexer.survey import Survey, survey
-from indexer.trie import Ahead, Diff, Want, diff, pack
+from indexer.trie import Ahead, Diff, NodeCache, Want, diff, pack
 
 CODE_KEY = b":code"
 EVENTS = ItemRef("System", "Events")
@@ -70,42 +70,6 @@ def track(datasets: Sequence[Dataset]) -> Tracked:
         parent_reads=tuple(dict.fromkeys(item for dataset in datasets for item in dataset.parent_reads)),
         bodies=any(dataset.bodies for dataset in datasets),
     )
-
-
-class NodeCache:
-    """Trie nodes by hash, bounded by bytes; shared by all workers, since a node never changes.
-
-    Two generations: what was not used since the last turn is dropped with the older one.
-    """
-
-    def __init__(self, limit_bytes: int, progressed: Callable[[], None] = lambda: None) -> None:
-        """``progressed`` is called whenever nodes come in."""
-        self._limit_bytes, self._progressed = limit_bytes // 2, progressed
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
-        self._young_bytes = 0
-
-    def get(self, key: bytes, /) -> bytes | None:
-        """The node's bytes; a hit keeps it for another generation."""
-        raw = self._young.get(key)
-        if raw is None:
-            raw = self._old.get(key)
-            if raw is not None:
-                self._put(key, raw)
-        return raw
-
-    def update(self, nodes: Mapping[bytes, bytes]) -> None:
-        """Keep nodes whose hash was computed from their bytes."""
-        self._progressed()
-        for key, raw in nodes.items():
-            if key not in self._young:
-                self._put(key, raw)
-
-    def _put(self, key: bytes, raw: bytes) -> None:
-        self._young[key] = raw
-        self._young_bytes += len(raw) + 150
-        if self._young_bytes > self._limit_bytes:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
 
 
 @dataclass(slots=True)

@@ -15,7 +15,6 @@ import structlog
 from anyio.abc import TaskGroup
 
 from indexer import datasets, embedded, exposition, migrate
-from indexer.capture import NodeCache
 from indexer.census import census_for_ever
 from indexer.config import Settings
 from indexer.datasets.base import Dataset
@@ -31,6 +30,7 @@ from indexer.session import lost_copies_told_once
 from indexer.stall import Stall
 from indexer.store import Store, open_store
 from indexer.supervisor import Supervisor
+from indexer.trie import NodeCache
 from indexer.verify import patrol
 
 log = structlog.get_logger()

@@ -310,7 +310,7 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
                 endpoint.cut_over(len(part), asked_s)
             raise
         try:
-            nodes.update(by_hash(bytes.fromhex(node[2:]) for node in result["proof"]))
+            nodes.update(by_hash([bytes.fromhex(node[2:]) for node in result["proof"]]))
         except (KeyError, TypeError, ValueError):
             raise ProofError(f"{endpoint.name} answered state_getReadProof with something that is no proof") from None
         endpoint.proof_fits(len(part))

@@ -22,7 +22,7 @@ import structlog
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from indexer.capture import PREDICTED_KEYS_MAX, NodeCache, capture, track
+from indexer.capture import PREDICTED_KEYS_MAX, capture, track
 from indexer.decode import block_rows, decode, stopped_by
 from indexer.errors import DecodeError, IndexerError, NodeError, Reorg, backoff
 from indexer.fallback import Fallback
@@ -37,6 +37,7 @@ from indexer.runtimes import Runtimes
 from indexer.scale import Runtime
 from indexer.scans import Scans
 from indexer.store import Store
+from indexer.trie import NodeCache
 
 log = structlog.get_logger()
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 import anyio
 import structlog
 
-from indexer.capture import NodeCache
 from indexer.config import Settings
 from indexer.coverage import STATE_DROPPED, Cursor
 from indexer.datasets.base import Dataset
@@ -31,6 +30,7 @@ from indexer.recover import align
 from indexer.runtimes import Runtimes
 from indexer.stall import Stall
 from indexer.store import Store
+from indexer.trie import NodeCache
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from indexer.capture import KEYS_PER_CALL, PREDICTED_KEYS_MAX, NodeCache, Tracked, capture, item_prefix, track
+from indexer.capture import KEYS_PER_CALL, PREDICTED_KEYS_MAX, Tracked, capture, item_prefix, track
 from indexer.commit import by_table
 from indexer.datasets.base import Dataset
 from indexer.decode import block_rows, decode
@@ -25,6 +25,7 @@ from indexer.preflight.census import Ask, Census, census, interval
 from indexer.preflight.findings import BackfillFacts, BootstrapFacts, Range, SampledBlock
 from indexer.runtimes import metadata_at
 from indexer.scale import Runtime
+from indexer.trie import NodeCache
 
 BYTES_PER_ROW = 263.0
 """Bytes of database per row of history, with its share of current rows, indexes and accounts: docs/SIZE.md."""

@@ -15,7 +15,7 @@ from functools import partial
 import structlog
 
 from indexer import board
-from indexer.capture import NodeCache, Tracked, capture
+from indexer.capture import Tracked, capture
 from indexer.datasets.base import Dataset
 from indexer.decode import decode
 from indexer.errors import ConfigError, DecodeError, NodeError
@@ -24,6 +24,7 @@ from indexer.node import Node
 from indexer.scale import Runtime, StorageItem
 from indexer.schema import Keyed
 from indexer.store import Store
+from indexer.trie import NodeCache
 from indexer.verify.comparison import Comparison, fixed_rows
 from indexer.verify.crosscheck import ASKED_OF, Checked, crosscheck
 from indexer.verify.report import Difference, Report

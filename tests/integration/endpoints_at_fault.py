@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from indexer.capture import NodeCache, capture, track
+from indexer.capture import capture, track
 from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import RpcError
@@ -14,6 +14,7 @@ from indexer.devchain.server import DropConnection, Tamper
 from indexer.devchain.simulate import simulated_chain
 from indexer.metrics import Metrics
 from indexer.node import Node
+from indexer.trie import NodeCache
 
 TRACKED = track(load(None))
 HEIGHT = 12

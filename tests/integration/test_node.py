@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from indexer.capture import NodeCache, capture, track
+from indexer.capture import capture, track
 from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode, DropConnection
@@ -18,6 +18,7 @@ from indexer.errors import ConfigError, NodeError, ProofError, root_cause
 from indexer.heads import Heads
 from indexer.link import RpcRefused
 from indexer.node import open_node
+from indexer.trie import NodeCache
 
 pytestmark = pytest.mark.anyio
 

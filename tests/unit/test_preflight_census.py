@@ -7,8 +7,9 @@ import random
 import pytest
 
 from indexer.devchain.trie_build import TrieStore
+from indexer.model import HashedValue
 from indexer.preflight.census import Census, census, drawn, interval
-from indexer.trie import EMPTY_ROOT, HashedValue, MissingNode, decode_node, nibbles
+from indexer.trie import EMPTY_ROOT, MissingNode, decode_node, nibbles
 
 SEEDS = 15
 PREFIXES = [bytes([first]) * 32 for first in (0x11, 0x12, 0x5A, 0xC0)]
