@@ -7,7 +7,7 @@ PYTHON :=
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint soak endurance size bench format docs demo lock migration manifests dashboards pictures clean
+.PHONY: help setup test lint soak endurance size bench bench-peers format docs demo lock migration manifests dashboards pictures clean
 
 help:
 	@echo "make setup             make $(VENV) with everything in it; PYTHON=... names the interpreter"
@@ -16,6 +16,7 @@ help:
 	@echo "make endurance         live long with faults, and through a long finality stall; BLOCKS=20000 STALL=3000"
 	@echo "make size SCALE=1      time the documented queries at the full chain's size, see docs/SIZE.md; ARGS=--partitions"
 	@echo "make bench             time it against floors and scalecodec: see tests/bench/RESULTS.md; ARGS='--short trie'"
+	@echo "make bench-peers       time it against two npm packages, needs Node 20: see tests/bench/peers; ARGS=--short"
 	@echo "make lint              ruff, mypy and the import contract"
 	@echo "make format            let ruff lay out the code"
 	@echo "make docs              write the documents that are made from the code: schema, metrics, configuration"
@@ -78,6 +79,17 @@ size: setup
 # Ratios of two sides of one run, never times. ARGS='--short' is what CI runs, ARGS='trie write' are some of them.
 bench: setup
 	$(VENV)/bin/python tests/bench $(ARGS)
+
+# The packages come from the registry that npm is set to; versions and hashes stand in package-lock.json.
+PEERS := build/peers/subql/.installed build/peers/squid/.installed
+$(PEERS): build/peers/%/.installed: tests/bench/peers/%/package-lock.json
+	@mkdir -p $(@D) && cp tests/bench/peers/$*/package.json tests/bench/peers/$*/package-lock.json $(@D)/
+	@echo "Installing the npm packages of tests/bench/peers/$* into $(@D)"
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+bench-peers: setup $(PEERS)
+	$(VENV)/bin/python tests/bench/peers $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check $(SOURCES)

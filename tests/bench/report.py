@@ -115,9 +115,9 @@ def keep(entries: list[dict[str, Any]]) -> None:
     RESULTS.write_text(markdown(every), encoding="utf-8")
 
 
-def markdown(entries: list[dict[str, Any]]) -> str:
+def markdown(entries: list[dict[str, Any]], head: str = HEAD) -> str:
     """RESULTS.md."""
-    lines = [HEAD]
+    lines = [head]
     for case in dict.fromkeys(one["case"] for one in entries):
         own = [one for one in entries if one["case"] == case]
         lines += [
