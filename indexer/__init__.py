@@ -39,7 +39,11 @@ The path of the data, readable from the listing of this folder:
 * ``statements`` the SQL that keeps a declared table, generated from its declaration
 * ``sqlstate``  what an error of Postgres means to us
 * ``session``   one connection to Postgres in which every call ends in time
-* ``commit``    what one transaction writes
+* ``recent``    current rows that the last transactions read or wrote (pure)
+* ``commit``    what one transaction appends
+* ``upkeep``    current rows made what the histories say, in one round trip
+* ``addresses`` the SS58 text of every account, written once
+* ``mending``   rows of blocks that are not the next ones: filled in, replaced, taken back, repaired
 * ``announce``  what listeners are told, in the transaction that writes the rows
 * ``coverage``  what it says of which blocks are indexed: cursors, ranges, holes
 * ``store``     the database: one writer, cursors, transactions, rewind

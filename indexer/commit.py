@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import anyio.to_thread
@@ -16,6 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from indexer import statements
 from indexer.merge import Key, Merged, Patch, Values, merge
 from indexer.model import BlockRows, Row
+from indexer.recent import Recent
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
 
@@ -32,133 +34,113 @@ def by_table(blocks: Iterable[BlockRows]) -> dict[str, list[Patch]]:
     return patches
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What ``write_table`` has done."""
+
+    rows: int
+    """History or log rows appended."""
+    accounts: set[bytes]
+    """Those that occur in them."""
+    is_current: bool
+    """False: the current rows have still to follow (``upkeep``)."""
+
+
 async def write_table(
-    connection: Connection, table: Keyed | Log, patches: list[Patch], *, anew: int | None
-) -> tuple[set[bytes], int]:
-    """Write one table's rows; returns the accounts that occur in them and the number of rows appended.
+    connection: Connection, table: Keyed | Log, patches: list[Patch], recent: Recent, *, anew: int | None
+) -> Written:
+    """Write one table's rows, but for the current rows that exist after them: ``upkeep.renew`` takes them over.
 
     ``anew`` is a block whose rows are the whole table: what is stored and not among them ends there.
     """
     if isinstance(table, Log):
-        return await _write_log(connection, table, patches)
+        accounts, rows = await write_log(connection, table, patches)
+        return Written(rows, accounts, is_current=True)
     is_empty = False
     if anew is None:
-        merged = await _merged(connection, table, patches, statements.select_current(table))
+        base, unknown = recent.find(table.name, {row.key for _, row in patches})
+        base.update(await read_rows(connection, table, unknown, statements.select_current(table)))
+        merged = await merge_on(table, base, patches)
+        recent.keep(table.name, merged.state)
     else:
         found = await connection.fetch(statements.select_all(table))
-        merged = await _merge(table, dict(_stored(table, found)), patches, anew)
+        merged = await merge_on(table, dict(stored(table, found)), patches, anew)
         is_empty = not found
-    accounts = await _append(connection, table, merged)
-    columns = statements.current_columns(table)
+    accounts = await append(connection, table, merged)
     if is_empty:
+        columns = statements.current_columns(table)
         await connection.copy_records_to_table(table.current.name, records=merged.current, columns=columns)
-        return accounts, len(merged.history)
-    for part in _parts(merged.gone):
-        await connection.execute(statements.delete_current(table), *_arrays(part, len(table.keys)))
-    for part in _parts(merged.current):
-        arrays = _arrays(part, len(columns))
-        for name in statements.vectors(table):
-            at = columns.index(name)
-            arrays[at] = [_vector_text(vector) for vector in arrays[at]]
-        await connection.execute(statements.upsert_current(table), *arrays)
-    return accounts, len(merged.history)
+    for part in parts(merged.gone):
+        await connection.execute(statements.delete_current(table), *arrays(part, len(table.keys)))
+    return Written(len(merged.history), accounts, is_current=is_empty or not merged.last_block)
 
 
-async def write_past(
-    connection: Connection, table: Keyed | Log, patches: list[Patch], first: int
-) -> tuple[set[bytes], int]:
-    """Append to a table what happened in blocks before its last ones, from block ``first`` on; as ``write_table``.
-
-    Current rows are left alone: see ``join_past``.
-    """
-    if isinstance(table, Log):
-        return await _write_log(connection, table, patches)
-    merged = await _merged(connection, table, patches, statements.select_before(table), first)
-    return await _append(connection, table, merged), len(merged.history)
+async def read_rows(
+    connection: Connection, table: Keyed, keys: Sequence[Key], select: str, *arguments: object
+) -> dict[Key, Values]:
+    """The rows that ``select`` finds for some keys, in the form patches have."""
+    found: dict[Key, Values] = {}
+    for part in parts(keys):
+        found.update(stored(table, await connection.fetch(select, *arguments, *arrays(part, len(table.keys)))))
+    return found
 
 
-async def join_past(connection: Connection, table: Keyed | Log, after: int, stale: Sequence[Key]) -> None:
-    """Bring current rows in line with a history that was filled in above block ``after``; ``stale`` keys too."""
-    if isinstance(table, Keyed):
-        await _rebuild(connection, table, list({*stale, *await _touched(connection, table, after)}))
-
-
-async def forget_block(connection: Connection, table: Keyed | Log, number: int) -> list[Key]:
-    """Delete what a history or log says of block ``number``, to be written anew; returns the keys it named."""
-    return [tuple(record) for record in await connection.fetch(statements.delete_at(table), number)]
-
-
-async def rewrite_table(
-    connection: Connection, table: Keyed | Log, patches: list[Patch], first: int, end: int, *, anew: bool
-) -> tuple[set[bytes], int]:
-    """Replace what a table says of blocks ``first`` to ``end`` by ``patches``; as ``write_table``.
-
-    Rows of later blocks stay, so block ``end`` must have been right before. ``anew``: the patches of block
-    ``first`` are the whole table, and nothing is taken over from the blocks before it.
-    """
-    stale = {tuple(record) for record in await connection.fetch(statements.delete_between(table), first, end)}
-    if isinstance(table, Log):
-        return await _write_log(connection, table, patches)
-    if anew:
-        found = await connection.fetch(statements.read_as_of(table), first - 1)
-        merged = await _merge(table, dict(_stored(table, found)), patches, first)
-    else:
-        merged = await _merged(connection, table, patches, statements.select_before(table), first)
-    accounts = await _append(connection, table, merged)
-    await _rebuild(connection, table, list(stale | {record[: len(table.keys)] for record in merged.history}))
-    return accounts, len(merged.history)
-
-
-async def _merged(
-    connection: Connection, table: Keyed, patches: list[Patch], select: str, *arguments: object
-) -> Merged:
-    """The patches on the rows that ``select`` finds for their keys."""
-    base: dict[Key, Values] = {}
-    for part in _parts(list({row.key for _, row in patches})):
-        found = await connection.fetch(select, *arguments, *_arrays(part, len(table.keys)))
-        base.update(_stored(table, found))
-    return await _merge(table, base, patches)
-
-
-async def _merge(table: Keyed, base: Mapping[Key, Values], patches: list[Patch], anew: int | None = None) -> Merged:
+async def merge_on(table: Keyed, base: Mapping[Key, Values], patches: list[Patch], anew: int | None = None) -> Merged:
     """``merge``, in a thread if it takes seconds: the loop must turn."""
-    comparable = [(number, _comparable_row(table, row)) for number, row in patches]
+    plain = comparable_patches(table, patches)
     if len(patches) + len(base) <= ROWS_MERGED_AT_ONCE:
-        return merge(table, base, comparable, anew=anew)
-    return await anyio.to_thread.run_sync(lambda: merge(table, base, comparable, anew=anew))
+        return merge(table, base, plain, anew=anew)
+    return await anyio.to_thread.run_sync(lambda: merge(table, base, plain, anew=anew))
 
 
-def _stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Key, Values]]:
-    """Key and values of stored rows, in the form patches have."""
-    width = len(table.keys)
+def stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Key, Values]]:
+    """Key and values of stored rows, in the form patches have; what follows them in a row is left out."""
+    width, end = len(table.keys), len(table.keys) + len(table.values)
+    names = _json_columns(table)
+    positions = [at for at, name in enumerate(table.values) if name in names]
     for record in found:
         row = tuple(record)
-        yield row[:width], _comparable(table, row[width : width + len(table.values)])
+        yield row[:width], _as_written(row[width:end], positions)
 
 
-async def _append(connection: Connection, table: Keyed, merged: Merged) -> set[bytes]:
+def _as_written(values: Values, positions: Sequence[int]) -> Values:
+    """asyncpg gives JSON as Postgres writes it, which orders keys its own way."""
+    if all(values[at] is None for at in positions):
+        return values
+    changed = list(values)
+    for at in positions:
+        value = changed[at]
+        if isinstance(value, str):
+            changed[at] = json.dumps(json.loads(value), sort_keys=True)
+    return tuple(changed)
+
+
+async def append(connection: Connection, table: Keyed, merged: Merged) -> set[bytes]:
     """Append history rows; returns the accounts in them."""
     columns = statements.history_columns(table)
-    await connection.copy_records_to_table(table.history.name, records=merged.history, columns=columns)
-    return _accounts(merged.history, columns, table.accounts)
+    if merged.history:
+        merged.history.sort()  # neighbours in the primary key, and in the indexes that begin as it does, go in together
+        await connection.copy_records_to_table(table.history.name, records=merged.history, columns=columns)
+    return accounts_in(merged.history, columns, table.accounts)
 
 
-async def _write_log(connection: Connection, table: Log, patches: list[Patch]) -> tuple[set[bytes], int]:
-    """Append a log table's rows."""
-    columns = statements.log_columns(table)
+async def write_log(connection: Connection, table: Log, patches: list[Patch]) -> tuple[set[bytes], int]:
+    """Append a log table's rows; returns the accounts in them, and how many they are."""
+    columns, names = statements.log_columns(table), table.values
     records = [
-        (number, *row.key, *((plain.values or {}).get(name) for name in table.values))
-        for number, row in patches
-        for plain in (_comparable_row(table, row),)
+        (number, *row.key, *map((row.values or {}).get, names)) for number, row in comparable_patches(table, patches)
     ]
     await connection.copy_records_to_table(table.name, records=records, columns=columns)
-    return _accounts(records, columns, table.accounts), len(records)
+    return accounts_in(records, columns, table.accounts), len(records)
 
 
-def _accounts(rows: Iterable[tuple[object, ...]], columns: Sequence[str], accounts: Sequence[str]) -> set[bytes]:
+def accounts_in(rows: Sequence[tuple[object, ...]], columns: Sequence[str], accounts: Sequence[str]) -> set[bytes]:
     """The distinct accounts in some columns of ``rows``."""
-    positions = [at for at, name in enumerate(columns) if name in accounts]
-    return {value for row in rows for at in positions if isinstance(value := row[at], bytes)}
+    found: set[object] = set()
+    for at, name in enumerate(columns):
+        if name in accounts:
+            found.update([row[at] for row in rows])
+    return {value for value in found if isinstance(value, bytes)}
 
 
 @lru_cache(maxsize=256)
@@ -167,85 +149,21 @@ def _json_columns(table: Keyed | Log) -> frozenset[str]:
     return frozenset(name for name in table.values if isinstance(columns[name].type, JSONB))
 
 
-def _comparable_row(table: Keyed | Log, row: Row) -> Row:
-    """The row as Postgres takes it: JSON as text."""
-    names = _json_columns(table)
-    if row.values is None or not names:
-        return row
-    values = {
-        name: json.dumps(value, sort_keys=True) if name in names and value is not None else value
-        for name, value in row.values.items()
-    }
-    return Row(row.table, row.key, values)
-
-
-def _comparable(table: Keyed, values: Values) -> Values:
-    """A stored row in the same form: asyncpg gives JSON as Postgres writes it, which orders keys its own way."""
+def comparable_patches(table: Keyed | Log, patches: list[Patch]) -> list[Patch]:
+    """Patches as Postgres takes them: JSON as text."""
     names = _json_columns(table)
     if not names:
-        return values
-    return tuple(
-        json.dumps(json.loads(value), sort_keys=True) if name in names and isinstance(value, str) else value
-        for name, value in zip(table.values, values, strict=True)
-    )
+        return patches
+    return [
+        one if (values := one[1].values) is None or names.isdisjoint(values) else (one[0], _with_text(one[1], names))
+        for one in patches
+    ]
 
 
-async def rewind_table(connection: Connection, table: Keyed | Log, to: int) -> None:
-    """Forget what a table says of blocks above ``to``; current rows fall back on the history that is left."""
-    if isinstance(table, Log):
-        await connection.execute(statements.delete_above(table), to)
-        return
-    touched = await _touched(connection, table, to)
-    await connection.execute(statements.delete_above(table), to)
-    await _rebuild(connection, table, touched)
-
-
-async def _touched(connection: Connection, table: Keyed, since: int) -> list[Key]:
-    """Keys with a change above block ``since``."""
-    return [tuple(record) for record in await connection.fetch(statements.touched_since(table), since)]
-
-
-async def _rebuild(connection: Connection, table: Keyed, touched: Sequence[Key]) -> None:
-    """Make the current rows of some keys what the latest row of their history says."""
-    for part in _parts(touched):
-        arrays = _arrays(part, len(table.keys))
-        await connection.execute(statements.delete_current(table), *arrays)
-        await connection.execute(statements.rebuild_current(table), *arrays)
-
-
-async def repair_table(connection: Connection, table: Keyed | Log, number: int, rows: Sequence[Row]) -> set[bytes]:
-    """Make some rows, each given whole, what they are said to be as of block ``number``, the last one committed.
-
-    Nothing is appended where the history says so already. Returns the accounts that occur in the rows.
-    """
-    if isinstance(table, Log):
-        await connection.execute(f"DELETE FROM {table.table.name} WHERE block_number = $1", number)
-        return (await _write_log(connection, table, [(number, row) for row in rows]))[0]
-    nothing: Values = (None,) * len(table.values)
-    wanted: dict[Key, Values] = {}
-    for row in rows:
-        whole = _comparable_row(table, row).values
-        wanted[row.key] = nothing if whole is None else tuple(whole[name] for name in table.values)
-    width, records = len(table.keys), []
-    for part in _parts(list(wanted)):
-        arrays = _arrays(part, width)
-        await connection.execute(statements.clear_ends(table), *arrays)
-        await connection.execute(statements.drop_void_ends(table), *arrays)
-        await connection.execute(statements.delete_history(table), *arrays, number)
-        found = await connection.fetch(statements.latest_of(table), *arrays)
-        before = {
-            tuple(record)[:width]: _comparable(table, tuple(record)[width:-1]) for record in found if record["exists"]
-        }
-        records += [
-            (*key, number, *wanted[key], wanted[key] != nothing)
-            for key in part
-            if wanted[key] != before.get(key, nothing)
-        ]
-    await connection.copy_records_to_table(
-        table.history.name, records=records, columns=statements.history_columns(table)
-    )
-    await _rebuild(connection, table, list(wanted))
-    return _accounts(records, statements.history_columns(table), table.accounts)
+def _with_text(row: Row, names: Iterable[str]) -> Row:
+    values = row.values or {}
+    texts = {name: json.dumps(values[name], sort_keys=True) for name in names if values.get(name) is not None}
+    return Row(row.table, row.key, {**values, **texts}) if texts else row
 
 
 async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> None:
@@ -260,16 +178,12 @@ async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> 
             )  # fmt: skip
 
 
-def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
+def parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
+    """Rows as so many as a statement may take."""
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         yield rows[start : start + ROWS_PER_STATEMENT]
 
 
-def _vector_text(vector: object) -> str | None:
-    """An array of whole numbers as Postgres writes it."""
-    return "{" + ",".join(map(str, vector)) + "}" if isinstance(vector, list) else None
-
-
-def _arrays(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+def arrays(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
     """Rows as one array per column."""
     return [[row[at] for row in rows] for at in range(width)]

@@ -67,8 +67,42 @@ class Unproven:
     """Whether the block before them was proven, so that differences to it are enough."""
 
 
-async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRows], token: int) -> None:
-    """Move a dataset's cursor and coverage over ``blocks``, as the writer that holds ``token``.
+_ADVANCE = """
+WITH given AS (SELECT * FROM unnest($1::text[], $2::text[]) AS given(dataset, note)),
+found AS (
+  INSERT INTO holes (dataset, first_block, last_block, reason, found_at)
+  SELECT dataset, block_number + 1, $3 - 1, $4, now() FROM cursors JOIN given USING (dataset)
+  WHERE block_number < $3 - 1
+  ON CONFLICT (dataset, first_block) DO UPDATE SET last_block = excluded.last_block, reason = excluded.reason
+),
+ranges AS (
+  SELECT * FROM unnest($11::text[], $12::bigint[], $13::bigint[], $14::boolean[], $15::text[])
+  AS ranges(dataset, first_block, last_block, complete, reason)
+),
+grown AS (
+  UPDATE coverage c SET last_block = r.last_block FROM ranges r
+  WHERE c.dataset = r.dataset AND c.last_block = r.first_block - 1 AND c.complete = r.complete
+  AND c.reason IS NOT DISTINCT FROM r.reason RETURNING r.dataset, r.first_block
+),
+added AS (
+  INSERT INTO coverage (dataset, first_block, last_block, complete, reason)
+  SELECT * FROM ranges r WHERE (r.dataset, r.first_block) NOT IN (SELECT dataset, first_block FROM grown)
+)
+INSERT INTO cursors (dataset, start_block, block_number, block_hash, finalized_block, committed_at, writer_token,
+  head_block, note)
+SELECT dataset, $3, $5, $6, $7::bigint, now(), $8, $9::bigint, note FROM given
+ON CONFLICT (dataset) DO UPDATE SET
+  block_number = excluded.block_number, block_hash = excluded.block_hash, committed_at = excluded.committed_at,
+  writer_token = excluded.writer_token, is_followed = true,
+  head_block = coalesce(excluded.head_block, cursors.head_block),
+  note = CASE WHEN $10 THEN excluded.note ELSE cursors.note END,
+  finalized_block = coalesce(excluded.finalized_block, cursors.finalized_block)
+"""
+"""All of it sees the tables as they were before, so a range can only go on from one that was there."""
+
+
+async def advance(connection: Connection, datasets: Sequence[str], blocks: Sequence[BlockRows], token: int) -> None:
+    """Move the cursors and coverage of datasets over ``blocks``, as the writer that holds ``token``.
 
     A first block above the next one leaves a hole behind.
     """
@@ -76,25 +110,12 @@ async def advance(connection: Connection, dataset: str, blocks: Sequence[BlockRo
     finalized = max((block.ref.number for block in blocks if block.finalized), default=None)
     head = max((block.head for block in blocks if block.head is not None), default=None)
     met = next((block for block in reversed(blocks) if block.runtime is not None), None)
+    notes = [met and met.notes.get(dataset) for dataset in datasets]
+    ranges = [(dataset, *run) for dataset in datasets for run in _runs(blocks, dataset)]
     await connection.execute(
-        "INSERT INTO holes (dataset, first_block, last_block, reason, found_at) "
-        "SELECT dataset, block_number + 1, $2 - 1, $3, now() FROM cursors WHERE dataset = $1 AND block_number < $2 - 1 "
-        "ON CONFLICT (dataset, first_block) DO UPDATE SET last_block = excluded.last_block, reason = excluded.reason",
-        dataset, first.ref.number, STATE_DROPPED,
+        _ADVANCE, datasets, notes, first.ref.number, STATE_DROPPED, last.ref.number, last.ref.hash, finalized, token,
+        head, met is not None, *([run[at] for run in ranges] for at in range(5)),
     )  # fmt: skip
-    await connection.execute(
-        "INSERT INTO cursors (dataset, start_block, block_number, block_hash, finalized_block, committed_at, "
-        "writer_token, head_block, note) VALUES ($1, $2, $3, $4, $5, now(), $6, $7, $8) "
-        "ON CONFLICT (dataset) DO UPDATE SET "
-        "block_number = excluded.block_number, block_hash = excluded.block_hash, committed_at = excluded.committed_at, "
-        "writer_token = excluded.writer_token, is_followed = true, "
-        "head_block = coalesce(excluded.head_block, cursors.head_block), "
-        "note = CASE WHEN $9 THEN excluded.note ELSE cursors.note END, "
-        "finalized_block = coalesce(excluded.finalized_block, cursors.finalized_block)",
-        dataset, first.ref.number, last.ref.number, last.ref.hash, finalized, token,
-        head, met and met.notes.get(dataset), met is not None,
-    )  # fmt: skip
-    await _cover(connection, dataset, blocks)
 
 
 async def follow(connection: Connection, notes: Mapping[str, str | None]) -> None:

@@ -25,10 +25,25 @@ class Merged:
 
     history: list[tuple[object, ...]]
     """(key…, block_number, value…, exists), in the order of ``statements.history_columns``."""
-    current: list[tuple[object, ...]]
-    """Changed rows that exist after the run: (key…, block_number, value…)."""
-    gone: list[Key]
-    """Changed keys that no longer exist after the run."""
+    last_block: dict[Key, int]
+    """Of each changed key the block of its last change."""
+    state: dict[Key, Values]
+    """The values of every named key after the run, changed or not; all None where it does not exist."""
+
+    @property
+    def current(self) -> list[tuple[object, ...]]:
+        """Changed rows that exist after the run: (key…, block_number, value…)."""
+        state = self.state
+        return [(*key, number, *state[key]) for key, number in self.last_block.items() if _exists(state[key])]
+
+    @property
+    def gone(self) -> list[Key]:
+        """Changed keys that no longer exist after the run."""
+        return [key for key in self.last_block if not _exists(self.state[key])]
+
+
+def _exists(values: Values) -> bool:
+    return any(value is not None for value in values)
 
 
 def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *, anew: int | None = None) -> Merged:
@@ -42,29 +57,37 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *,
     columns = table.values
     position = {name: at for at, name in enumerate(columns)}
     nothing: Values = (None,) * len(columns)
-    state: dict[Key, Values] = {}
-    before: dict[tuple[Key, int], Values] = {}
-    after: dict[tuple[Key, int], Values] = {}
+    merged = Merged([], {}, {})
+    history, last_block, state = merged.history, merged.last_block, merged.state
+    named: dict[Key, list[object]] = {}  # by the present block, with the values it gives
+
+    def end_of_block() -> None:
+        for key, given in named.items():
+            before, values = state.get(key) or base.get(key, nothing), tuple(given)
+            state[key] = values
+            if values != before:
+                history.append((*key, block, *values, values != nothing))
+                last_block[key] = block
+        named.clear()
+
+    block = -1
     if anew is not None:
-        for key, values in base.items():
-            before[key, anew], after[key, anew], state[key] = values, nothing, nothing
+        block = anew
+        named.update((key, list(nothing)) for key in base)
     for number, row in patches:
-        key = row.key
-        known = state.get(key) or base.get(key, nothing)
-        if row.values is None:
-            values = nothing
-        elif len(row.values) == len(columns):
-            values = tuple(row.values[name] for name in columns)
+        if number != block:
+            end_of_block()
+            block = number
+        key, patch = row.key, row.values
+        if patch is None:
+            named[key] = list(nothing)
+        elif len(patch) == len(columns):
+            named[key] = [patch[name] for name in columns]
         else:
-            patched = list(known)
-            for name, value in row.values.items():
-                patched[position[name]] = value
-            values = tuple(patched)
-        before.setdefault((key, number), known)
-        after[key, number] = state[key] = values
-    changed = {at: values for at, values in after.items() if values != before[at]}
-    last_block = dict(changed.keys())  # of each key the last change, as they are in block order
-    history = [(*key, number, *values, values != nothing) for (key, number), values in changed.items()]
-    current = [(*key, number, *state[key]) for key, number in last_block.items() if state[key] != nothing]
-    gone = [key for key in last_block if state[key] == nothing]
-    return Merged(history, current, gone)
+            values = named.get(key)
+            if values is None:
+                values = named[key] = list(state.get(key) or base.get(key, nothing))
+            for name, value in patch.items():
+                values[position[name]] = value
+    end_of_block()
+    return merged

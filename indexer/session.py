@@ -30,6 +30,10 @@ CALL_TIMEOUT_S = 20.0
 """Seconds for a call that is not a large write: far above any, and still soon enough to fail over."""
 CLOSE_TIMEOUT_S = 3.0
 
+STATEMENTS_KEPT_MAX = 2_000
+"""Prepared statements per session: every one of every table, so that none is prepared twice. One that somebody's DDL
+makes void is a ``StoreError``, and the next session prepares anew."""
+
 SETTINGS = {
     # The server gives up a client that is gone without a word within half a minute, and frees its locks.
     "tcp_keepalives_idle": "15",
@@ -197,7 +201,11 @@ async def open_session(dsn: str, *, application: str) -> AsyncIterator[Session]:
     remember(dsn)
     with mapped_errors("connect to the database"):
         connection: Connection = await asyncpg.connect(
-            dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": application}
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            server_settings={"application_name": application},
+            statement_cache_size=STATEMENTS_KEPT_MAX,
+            max_cached_statement_lifetime=0,  # no end
         )
     session = Session(connection)
     try:

@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from indexer.schema import Keyed, Log
 
@@ -40,12 +39,6 @@ def current_columns(table: Keyed) -> tuple[str, ...]:
 def log_columns(table: Log) -> tuple[str, ...]:
     """Columns of a log row."""
     return ("block_number", *table.keys, *table.values)
-
-
-@lru_cache(maxsize=256)
-def vectors(table: Keyed) -> frozenset[str]:
-    """Columns that hold arrays."""
-    return frozenset(name for name in table.values if isinstance(table.current.columns[name].type, ARRAY))
 
 
 def _unnest(table: Keyed, names: tuple[str, ...], first: int = 1) -> str:
@@ -97,28 +90,29 @@ def select_before(table: Keyed) -> str:
     )
 
 
-@lru_cache(maxsize=256)
-def upsert_current(table: Keyed) -> str:
-    """Insert or replace current rows. One array per column of ``current_columns``; those of ``vectors`` as text.
+@lru_cache(maxsize=1024)
+def renew_of_block(table: Keyed) -> str:
+    """Insert or replace the current rows of the keys that exist since a change of block $1 (and $2)."""
+    columns = quoted(current_columns(table))
+    found = f'SELECT {columns} FROM {table.history.name} WHERE block_number = $1 AND {_scope(table)} AND "exists"'
+    return f"INSERT INTO {table.current.name} ({columns}) {found} {_or_replace(table)}"
 
-    Postgres has no array of arrays of unlike length, and ``unnest`` would take all levels apart.
-    """
-    columns = current_columns(table)
-    whole = vectors(table)
-    types = column_types(table.current, columns)
-    arrays = ", ".join(
-        f"${at}::{'TEXT' if name in whole else kind}[]"
-        for at, (name, kind) in enumerate(zip(columns, types, strict=True), 1)
-    )
-    given = ", ".join(
-        f'"{name}"::{kind}' if name in whole else f'"{name}"' for name, kind in zip(columns, types, strict=True)
-    )
-    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
+
+@lru_cache(maxsize=1024)
+def renew_of_run(table: Keyed) -> str:
+    """Insert or replace the current rows of the keys that exist since their last change in blocks $1 to $2."""
+    columns, keys = quoted(current_columns(table)), quoted(table.keys)
     return (
-        f"INSERT INTO {table.current.name} ({quoted(columns)}) "
-        f"SELECT {given} FROM unnest({arrays}) AS x({quoted(columns)}) "
-        f"ON CONFLICT ({quoted(table.keys)}) DO UPDATE SET {replaced}"
+        f"INSERT INTO {table.current.name} ({columns}) SELECT {columns} FROM ("
+        f"SELECT DISTINCT ON ({keys}) * FROM {table.history.name} "
+        f"WHERE block_number BETWEEN $1 AND $2 AND {_scope(table)} "
+        f'ORDER BY {keys}, block_number DESC) latest WHERE "exists" {_or_replace(table)}'
     )
+
+
+def _or_replace(table: Keyed) -> str:
+    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
+    return f"ON CONFLICT ({quoted(table.keys)}) DO UPDATE SET {replaced}"
 
 
 @lru_cache(maxsize=256)

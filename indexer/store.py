@@ -14,28 +14,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from indexer import announce, coverage
-from indexer.commit import (
-    ROWS_PER_STATEMENT,
-    by_table,
-    forget_block,
-    join_past,
-    keep_runtimes,
-    repair_table,
-    rewind_table,
-    rewrite_table,
-    write_past,
-    write_table,
-)
+from indexer.addresses import ACCOUNTS_PER_STATEMENT, Addresses
+from indexer.commit import by_table, keep_runtimes, write_table
 from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
-from indexer.errors import ConfigError, Fatal, StoreError, WriterFenced, WrongChain
+from indexer.errors import ConfigError, Fatal, WriterFenced, WrongChain
+from indexer.mending import fill, prove, repair_table, rewind_table, take_back
 from indexer.model import BlockRef, BlockRows, Row
+from indexer.recent import Recent
 from indexer.redaction import printable
-from indexer.scale import ss58_encode
+from indexer.schema import Keyed
 from indexer.session import Connection, Holder, Session, lock_holder, locked_by, open_session, this_process
+from indexer.upkeep import Upkeep
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
-KNOWN_ACCOUNTS_MAX = 1_000_000
 COMMIT_TIMEOUT_S = 60.0
 ROWS_PER_SECOND_AT_LEAST = 1_000
 BLOCKS_PER_SECOND_AT_LEAST = 2
@@ -53,8 +45,7 @@ class Store:
         self._session, self._progressed = session, progressed
         self._commit_timeout_s = commit_timeout_s
         self._token: int | None = None
-        self._known_accounts: set[bytes] = set()
-        self._ss58_prefix = 42
+        self._addresses, self._recent, self._upkeep = Addresses(), Recent(), Upkeep()
         self.commits = 0
         """Runs of blocks written."""
 
@@ -72,11 +63,26 @@ class Store:
         self._session.give_up()
 
     @asynccontextmanager
-    async def transaction(self, what: str, timeout_s: float | None = None) -> AsyncIterator[Connection]:
-        """A transaction of the one writer. Raises ``WriterFenced`` if another has taken over."""
-        async with self._session.transaction(what, timeout_s) as connection:
-            await self._check_token(connection, what, "FOR SHARE")
-            yield connection
+    async def transaction(
+        self, what: str, timeout_s: float | None = None, *, forgets: bool = True
+    ) -> AsyncIterator[Connection]:
+        """A transaction of the one writer. Raises ``WriterFenced`` if another has taken over.
+
+        ``forgets``: it may change rows in other ways than ``write`` does, so none is remembered. Nor is one
+        where a transaction fails.
+        """
+        done = False
+        try:
+            async with self._session.transaction(what, timeout_s) as connection:
+                if forgets:
+                    self._recent.forget()
+                await self._check_token(connection, what, "FOR SHARE")
+                yield connection
+            done = True
+        finally:
+            if not done:
+                self._recent.forget()
+                self._addresses.forget()
 
     async def _check_token(self, connection: Connection, what: str, lock: str = "") -> None:
         if self._token is None:
@@ -90,6 +96,7 @@ class Store:
         """Become the one writer: None. Else who is, and nothing has changed."""
         async with self._session.transaction("take the writer lock") as connection:
             if await connection.fetchval("SELECT pg_try_advisory_lock($1)", WRITER_LOCK):
+                self._recent.forget()  # whoever was the writer until now
                 self._token = await connection.fetchval(
                     "UPDATE writer SET token = token + 1, since = now(), holder = "
                     "concat_ws(' at ', current_setting('application_name'), inet_client_addr()::text) || $1 "
@@ -151,7 +158,7 @@ class Store:
                 f"this database holds {row['name']} (genesis 0x{row['genesis_hash'].hex()}), but the node follows "
                 f"{name} (genesis 0x{genesis_hash.hex()}): check --network, or give this chain a database of its own"
             )
-        self._ss58_prefix = row["ss58_prefix"]
+        self._addresses.ss58_prefix = row["ss58_prefix"]
 
     async def cursors(self) -> dict[str, Cursor]:
         """Cursor by dataset, for those that have begun."""
@@ -195,30 +202,35 @@ class Store:
         """
         written: dict[str, int] = {}
         patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
-        async with self.transaction(f"write blocks {first}-{end}", self._time_for(blocks)) as connection:
+        bootstrap = first if blocks[0].bootstrap else None
+        changed: list[Keyed] = []
+        accounts: set[bytes] = set()
+        async with self.transaction(
+            f"write blocks {first}-{end}", self._time_for(blocks), forgets=again or blocks[0].bootstrap
+        ) as connection:
             for dataset in datasets:
                 if again:
-                    await self._take_back(connection, dataset, blocks)
+                    await take_back(connection, dataset, blocks)
                 for table in dataset.tables:
                     rows = patches.get(table.name, [])
-                    if rows or blocks[0].bootstrap:
-                        anew = first if blocks[0].bootstrap else None
-                        accounts, written[table.name] = await write_table(connection, table, rows, anew=anew)
-                        await self._write_accounts(connection, accounts)
-                await coverage.advance(connection, dataset.name, blocks, self._token or 0)
+                    if rows or bootstrap is not None:
+                        done = await write_table(connection, table, rows, self._recent, anew=bootstrap)
+                        written[table.name] = done.rows
+                        if isinstance(table, Keyed) and not done.is_current:
+                            changed.append(table)
+                        accounts |= done.accounts
+                        if len(accounts) > ACCOUNTS_PER_STATEMENT:
+                            await self._addresses.write(connection, accounts)
+                            accounts.clear()
+                        self._progressed()
+            await self._addresses.write(connection, accounts)
+            await self._upkeep.renew(connection, changed, first, end)
+            await coverage.advance(connection, [dataset.name for dataset in datasets], blocks, self._token or 0)
             await keep_runtimes(connection, blocks)
             if not again and any(dataset.name == "blocks" for dataset in datasets):
                 await announce.commit(connection, blocks)
         self.commits += 1
         return written
-
-    async def _take_back(self, connection: Connection, dataset: Dataset, blocks: Sequence[BlockRows]) -> None:
-        last, before = blocks[-1].ref, BlockRef(blocks[0].ref.number - 1, blocks[0].parent_hash)
-        if await connection.fetchval("SELECT block_hash FROM cursors WHERE dataset = $1", dataset.name) != last.hash:
-            raise StoreError(f"dataset {dataset.name} is not at block {last} any more")
-        for table in dataset.tables:
-            await rewind_table(connection, table, before.number)
-        await coverage.rewind_cursor(connection, dataset.name, before)
 
     async def fill(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int) -> dict[str, int]:
         """Commit a run of blocks of the hole that ends at block ``last``, or the block after it; as ``write``.
@@ -226,25 +238,9 @@ class Store:
         Histories, logs and coverage grow; cursors stay. With the block after the hole, which was written
         as a bootstrap and is now written as what it changed, current rows are brought in line.
         """
-        written: dict[str, int] = {}
-        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        first, end = blocks[0].ref.number, blocks[-1].ref.number
         async with self.transaction(f"fill in blocks {first}-{end}", self._time_for(blocks)) as connection:
-            for dataset in datasets:
-                hole = next(
-                    (h for h in await coverage.holes(connection) if (h.dataset, h.last) == (dataset.name, last)), None
-                )
-                if hole is None or hole.after.number != first - 1:
-                    raise StoreError(f"dataset {dataset.name} has no hole from block {first} to {last} any more")
-                for table in dataset.tables:
-                    stale = await forget_block(connection, table, end) if end > last else []
-                    accounts, written[table.name] = await write_past(
-                        connection, table, patches.get(table.name, []), first
-                    )
-                    await self._write_accounts(connection, accounts)
-                    if end > last:
-                        await join_past(connection, table, hole.began - 1, stale)
-                await coverage.fill(connection, dataset.name, blocks, hole)
-            await keep_runtimes(connection, blocks)
+            written = await fill(connection, blocks, datasets, last, self._write_accounts)
         self.commits += 1
         return written
 
@@ -253,22 +249,9 @@ class Store:
 
         The last of ``blocks`` is the proven one after them. Raises ``StoreError`` if they are not what they were.
         """
-        written: dict[str, int] = {}
-        patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
+        first, end = blocks[0].ref.number, blocks[-1].ref.number
         async with self.transaction(f"prove blocks {first}-{end - 1}", self._time_for(blocks)) as connection:
-            runs = {(run.dataset, run.last) for run in await coverage.unproven(connection) if run.first <= first}
-            for dataset in datasets:
-                if (dataset.name, end - 1) not in runs:
-                    raise StoreError(
-                        f"dataset {dataset.name} has no unproven blocks from {first} to {end - 1} any more"
-                    )
-                for table in dataset.tables:
-                    accounts, written[table.name] = await rewrite_table(
-                        connection, table, patches.get(table.name, []), first, end, anew=blocks[0].bootstrap
-                    )
-                    await self._write_accounts(connection, accounts)
-                await coverage.cover_anew(connection, dataset.name, blocks)
-            await keep_runtimes(connection, blocks)
+            written = await prove(connection, blocks, datasets, self._write_accounts)
         self.commits += 1
         return written
 
@@ -312,19 +295,7 @@ class Store:
 
     async def _write_accounts(self, connection: Connection, accounts: set[bytes]) -> None:
         self._progressed()  # a table is written
-        new = sorted(accounts - self._known_accounts)
-        for start in range(0, len(new), ROWS_PER_STATEMENT):
-            part = new[start : start + ROWS_PER_STATEMENT]
-            await connection.execute(
-                "INSERT INTO accounts (account, address) SELECT * FROM unnest($1::bytea[], $2::text[]) "
-                "ON CONFLICT DO NOTHING",
-                part, [ss58_encode(account, self._ss58_prefix) for account in part],
-            )  # fmt: skip
-        # Known only means: sent once in this session. A rolled-back insert is repaired on reconnect,
-        # which every failed transaction leads to and which starts with an empty set.
-        if len(self._known_accounts) > KNOWN_ACCOUNTS_MAX:
-            self._known_accounts.clear()
-        self._known_accounts.update(new)
+        await self._addresses.write(connection, accounts)
 
     async def rewind(self, to: BlockRef, datasets: Sequence[Dataset]) -> None:
         """Forget everything above block ``to``: history, the current rows it made, cursors and coverage."""
@@ -355,10 +326,7 @@ class Store:
         """
         timeout_s = self._commit_timeout_s + len(rows) / ROWS_PER_SECOND_AT_LEAST
         async with self.transaction(f"repair rows of block {block.number}", timeout_s) as connection:
-            self._ss58_prefix = await connection.fetchval("SELECT ss58_prefix FROM chain")
-            await connection.execute("DELETE FROM accounts WHERE account = ANY($1::bytea[])", accounts)
-            self._known_accounts.difference_update(accounts)
-            await self._write_accounts(connection, {account for account in accounts if len(account) == 32})
+            await self._addresses.renew(connection, accounts)
             for dataset in datasets:
                 at = await connection.fetchrow(
                     "SELECT block_number, block_hash FROM cursors WHERE dataset = $1 FOR UPDATE", dataset.name
@@ -377,7 +345,7 @@ class Store:
 
     async def mark_finalized(self, block: BlockRef) -> bool:
         """Record finality: nothing rewinds below ``block`` any more. False if another one is indexed at its height."""
-        async with self.transaction("mark finalized") as connection:
+        async with self.transaction("mark finalized", forgets=False) as connection:
             ours = await connection.fetchval("SELECT hash FROM blocks WHERE block_number = $1", block.number)
             if ours == block.hash:
                 noted = await connection.execute(

@@ -21,7 +21,7 @@ LONG_STATEMENT_S = 600
 class _Rule:
     name: str
     is_poor: Callable[[float], bool]
-    """Of the value in bytes or seconds; of a switch: 1 for on, 0 for off."""
+    """Of the value in bytes or seconds; of a switch: 1 for on, 0 for off, a half for on in a cheap way."""
     suggested: str
     reason: str
     level: Level = Level.NOTE
@@ -58,7 +58,10 @@ RULES = (
     ),
     _Rule("max_wal_size", lambda size: size < 2048 * MB, "4GB", "a backfill makes a checkpoint every few seconds"),
     _Rule("checkpoint_timeout", lambda s: s < 600, "15min", "each checkpoint writes whole pages to the log anew"),
-    _Rule("wal_compression", lambda on: not on, "on", "halves what a backfill writes to the log, for little work"),
+    _Rule(
+        "wal_compression", lambda on: on == 1, "off, or lz4 or zstd if the server has it",
+        "pglz halves the log, but makes a block's write after a checkpoint take several times as long",
+    ),
     _Rule(
         "shared_buffers", lambda size: size < 256 * MB, "256MB or more, up to a quarter of the memory",
         "current rows are looked up and changed with every block",
@@ -92,7 +95,7 @@ def _value(row: Row) -> float | None:
     setting = row["setting"] or ""
     if row["vartype"] in ("integer", "real"):
         return float(setting) * _UNITS.get(row["unit"] or "", 1)
-    return float(setting != "off")  # switches, and those that can be on in several ways
+    return {"off": 0.0, "lz4": 0.5, "zstd": 0.5}.get(setting, 1.0)  # switches, some can be on in several ways
 
 
 def shown(row: Row) -> str:

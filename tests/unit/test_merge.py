@@ -55,11 +55,12 @@ def test_a_row_is_gone_when_its_last_storage_key_is(pools: Keyed) -> None:
 
 def test_a_row_may_die_and_return_within_one_run(pools: Keyed) -> None:
     merged = merge(pools, {(1,): (8, 8)}, [patch(5, 1, None), patch(6, 1, {"tao": 1, "alpha": 2})])
-    assert merged == Merged(history=[(1, 5, None, None, False), (1, 6, 1, 2, True)], current=[(1, 6, 1, 2)], gone=[])
+    assert merged.history == [(1, 5, None, None, False), (1, 6, 1, 2, True)]
+    assert (merged.current, merged.gone) == ([(1, 6, 1, 2)], [])
 
 
 def test_a_patch_that_changes_nothing_leaves_no_row(pools: Keyed) -> None:
-    nothing = Merged(history=[], current=[], gone=[])
+    nothing = Merged(history=[], last_block={}, state={(1,): (3, 4)})
     assert merge(pools, {(1,): (3, 4)}, [patch(5, 1, {"tao": 3})]) == nothing
     assert merge(pools, {(1,): (3, 4)}, [patch(5, 1, {"tao": 9}), patch(6, 1, {"tao": 9})]).current == [(1, 5, 9, 4)]
     assert merge(pools, {}, [patch(5, 1, {"tao": None}), patch(6, 2, None)]).history == []
@@ -79,13 +80,16 @@ def test_a_run_cut_into_batches_anywhere_gives_the_same_rows(
 
     def run(parts: Iterable[list[tuple[int, Row]]]) -> tuple[list[object], dict[object, object]]:
         base: dict[tuple[object, ...], tuple[object, ...]] = {}
+        current: dict[object, object] = {}
         history: list[object] = []
         for part in parts:
             merged = merge(pools, base, part)
             history += merged.history
-            base.update(((row[0],), row[2:]) for row in merged.current)
+            current.update(((row[0],), row[2:]) for row in merged.current)
             for key in merged.gone:
-                base.pop(key, None)
-        return history, dict(base)
+                current.pop(key, None)
+            base.update(merged.state)
+        assert current == {key: row for key, row in base.items() if row != (None, None)}
+        return history, current
 
     assert run([patches]) == run([patches[:cut], patches[cut:]])
