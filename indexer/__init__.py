@@ -76,6 +76,7 @@ The path of the data, readable from the listing of this folder:
 * ``preflight`` what `run` would meet and take, looked at before: the command check
 * ``manual``    the pages of the manual that are written from the code
 * ``playground`` the simulated chain as commands start it
+* ``trying``    the commands devchain and demo
 * ``cli``       the commands
 """
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import anyio
@@ -22,7 +21,7 @@ from rich.markup import escape
 from rich.text import Text
 from typer.core import TyperGroup
 
-from indexer import __version__, config, daemon, inspection, logs, options, preflight, status_view
+from indexer import __version__, config, daemon, inspection, logs, options, preflight, status_view, trying
 from indexer import status as standing
 from indexer import verify as verification
 from indexer.errors import EXIT_DIFFERENT, EXIT_USAGE, ConfigError, IndexerError, root_cause
@@ -334,46 +333,8 @@ def psql(
     raise typer.Exit(anyio.run(inspection.psql, settings, arguments or []))
 
 
-@app.command()
-def devchain(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 9944,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(help="Seed of the simulated activity: the same seed, the same chain.")] = 1,
-    block_time: Annotated[
-        float | None, typer.Option(help="Seconds per block; 0: all blocks exist at once. Default 12, with --replay 0.")
-    ] = None,
-    blocks: Annotated[int | None, typer.Option(help="Make this many blocks, then only serve.", min=0)] = None,
-    replay: Annotated[Path | None, typer.Option(help="Serve a recorded tape (.jsonl.gz) instead.")] = None,
-    metadata: Annotated[Path | None, typer.Option(help="Folder of the tape's metadata, specN.vM.scale.")] = None,
-) -> None:
-    """Serve a simulated Bittensor chain over a node's JSON-RPC, for trying things without a network.
-
-    Follow it from another terminal: indexer run --network local --start genesis
-    """
-    from indexer import playground
-
-    logs.set_up()
-    every_s = block_time if block_time is not None else (0.0 if replay else 12.0)
-    chain = playground.chain(seed=seed, block_time_s=every_s, replay=replay, metadata=metadata)
-    anyio.run(partial(playground.serve, chain, host, port, block_time_s=every_s, blocks=blocks))
-
-
-@app.command()
-def demo(
-    blocks: Annotated[
-        int | None, typer.Option(help="Stop by itself after this many blocks. Default: at Ctrl-C.", min=1)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the simulated activity.")] = 1,
-    block_time: Annotated[float, typer.Option(help="Seconds per block.", min=0.05)] = 1.0,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Keep the demo's database here. Default: a temporary folder."),
-    ] = None,
-) -> None:
-    """See it work: a simulated chain, an embedded Postgres and the indexer, with a live status and sample SQL."""
-    from indexer import demo as show
-
-    anyio.run(partial(show.run, blocks=blocks, seed=seed, block_time_s=block_time, data_dir=data_dir))
+app.command()(trying.devchain)
+app.command()(trying.demo)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,6 +18,13 @@ A chain that makes its own blocks:
 * ``calls``, ``emission``, ``migrations``, ``execution``  what a block does
 * ``genesis``, ``activity``, ``simulate``  who takes part, what they do, and the chain of it
 
+A chain the size of the main network, made once and then only looked up:
+
+* ``node_file``, ``growing_trie``  trie nodes of many states in one file; the trie that writes them
+* ``served``, ``prepared``         what a node needs of a chain; such a chain in a folder
+* ``finney_state``, ``finney_genesis``, ``finney_blocks``  who holds what, how it begins, what happens
+* ``finney``                       the profile: sizes, where it lies, when it is made
+
 It imports of the product only ``scale``, ``trie``, ``errors`` and ``model``; of the product only the
 module behind the commands ``devchain`` and ``demo`` imports it.
 """

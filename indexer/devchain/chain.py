@@ -7,13 +7,13 @@ it block by block; ``server`` is what gives it a heartbeat and a socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Protocol
 
 from indexer.devchain import oracle
 from indexer.devchain.blocks import GENESIS_PARENT, Body, ChainBlock, seal_block
 from indexer.devchain.runtime_file import ServedRuntime
+from indexer.devchain.served import Listener, StateDiscarded, UnknownBlock
 from indexer.devchain.state import State
 from indexer.devchain.trie_build import TrieStore
 from indexer.model import Header
@@ -21,14 +21,6 @@ from indexer.trie import EMPTY_ROOT
 
 SWEEP_EVERY_BLOCKS = 256
 """Finalized blocks after which what need not be kept is forgotten: looking for it costs a walk over all states."""
-
-
-class UnknownBlock(LookupError):
-    """No block has this hash, or it was forgotten."""
-
-
-class StateDiscarded(LookupError):
-    """The block is known but its state was pruned."""
 
 
 class Producer(Protocol):
@@ -50,17 +42,6 @@ class Producer(Protocol):
     def runtime(self, code_hash: bytes) -> ServedRuntime:
         """The runtime behind a code hash. Raises ``LookupError``."""
         ...
-
-
-@dataclass(slots=True)
-class Listener:
-    """Who wants to know of new blocks. Called at once, in order, from whoever drives the chain."""
-
-    on_block: Callable[[ChainBlock], None]
-    """Every imported block, on whatever fork."""
-    on_best: Callable[[ChainBlock], None]
-    on_finalized: Callable[[ChainBlock], None]
-    """Only the last of the blocks finalized at once, as a real node."""
 
 
 class Chain:
@@ -225,3 +206,6 @@ class Chain:
             if block.number == 0:
                 return
             block = self._blocks[block.header.parent_hash]
+
+
+__all__ = ["SWEEP_EVERY_BLOCKS", "Chain", "Listener", "Producer", "StateDiscarded", "UnknownBlock"]

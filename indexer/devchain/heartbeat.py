@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from indexer.devchain.chain import Chain
+from indexer.devchain.served import ServedChain
 from indexer.devchain.server import DevNode
 
 FINALITY_LAG_BLOCKS = 2
@@ -16,7 +16,7 @@ _HICCUP_EVERY_BLOCKS = 4
 
 
 async def serve(
-    chain: Chain,
+    chain: ServedChain,
     host: str = "127.0.0.1",
     port: int = 9944,
     *,
@@ -40,7 +40,7 @@ async def serve(
         await asyncio.Event().wait()
 
 
-def fill(chain: Chain, blocks: int | None = None) -> None:
+def fill(chain: ServedChain, blocks: int | None = None) -> None:
     """Make all blocks there are to make (at most ``blocks``) and finalize them."""
     end = chain.producer.length - 1 if chain.producer.length is not None else DEFAULT_BLOCKS
     chain.grow(end if blocks is None else blocks)
@@ -48,7 +48,7 @@ def fill(chain: Chain, blocks: int | None = None) -> None:
 
 
 async def beat(
-    chain: Chain, block_time_s: float, blocks: int | None = None, finality_lag: int = FINALITY_LAG_BLOCKS
+    chain: ServedChain, block_time_s: float, blocks: int | None = None, finality_lag: int = FINALITY_LAG_BLOCKS
 ) -> None:
     """Add a block every ``block_time_s``; return when no more are to come and all are finalized.
 

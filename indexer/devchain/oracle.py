@@ -12,13 +12,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from indexer.devchain.pallet import blake2_128_concat, twox64_concat, twox128
+from indexer.devchain.served import ServedState
 from indexer.devchain.shares import ZERO, SafeFloat, from_v1, mul_div, normal, to_u64, v1_value
-from indexer.devchain.state import State
 
 RAO_PER_TAO = 10**9
 DYNAMIC_TAO, SWAP_V3, SHARES_V2, BALANCER, CAPPED, EPOCHS = 233, 283, 397, 423, 458, 459
 """First spec_versions of the rules (MODEL.md 2, MODEL_2026-10.md 1.4)."""
-_ROOT_NETUID = 0
+_ROOT_NETUID, _KEY_LENGTH = 0, 32
 _HALF_PERQUINTILL, _PERQUINTILL = 5 * 10**17, 10**18
 
 
@@ -30,7 +30,7 @@ class Position(NamedTuple):
     netuid: int
 
 
-def stake_at(state: State, spec_version: int) -> dict[Position, int]:
+def stake_at(state: ServedState, spec_version: int) -> dict[Position, int]:
     """Alpha in rao of every stored share row; rows of a retired epoch are 0.
 
     ``spec_version`` is of the runtime that executed the block. Before dTAO (spec < 233): the stored
@@ -45,13 +45,27 @@ def stake_at(state: State, spec_version: int) -> dict[Position, int]:
     return {position: worth(state, tail, spec_version) for position, tail in keys.items()}
 
 
-def prices_at(state: State, spec_version: int) -> dict[int, int]:
+def stake_of(state: ServedState, spec_version: int, coldkey: bytes) -> dict[Position, int]:
+    """The same of one coldkey (spec 233 and later), by the hotkeys that the chain lists for it."""
+    listed = state.get(_prefix("StakingHotkeys") + blake2_128_concat(coldkey)) or b""
+    worth = _value_v1 if spec_version < SHARES_V2 else _value_v2
+    found: dict[Position, int] = {}
+    # Before the hotkeys stands their number, in less than the length of one.
+    for at in range(len(listed) % _KEY_LENGTH, len(listed), _KEY_LENGTH):
+        pair = blake2_128_concat(listed[at : at + _KEY_LENGTH]) + blake2_128_concat(coldkey)
+        for item in ("AlphaV2", "Alpha"):
+            for key in state.keys(_prefix(item) + pair):
+                found[_position(key)] = worth(state, key[32:], spec_version)
+    return found
+
+
+def prices_at(state: ServedState, spec_version: int) -> dict[int, int]:
     """Price of one alpha in rao, rounded down, of every subnet (spec 233 and later)."""
     netuids = [_int(key[32:34]) for key, added in _rows(state, "NetworksAdded") if added == b"\x01"]
     return {netuid: int(_price(state, netuid, spec_version) * RAO_PER_TAO) for netuid in netuids}
 
 
-def _price(state: State, netuid: int, spec_version: int) -> Fraction:
+def _price(state: ServedState, netuid: int, spec_version: int) -> Fraction:
     key = netuid.to_bytes(2, "little")
     if netuid == _ROOT_NETUID or _number(state, "SubnetMechanism", key) == 0:
         return Fraction(1)
@@ -67,12 +81,12 @@ def _price(state: State, netuid: int, spec_version: int) -> Fraction:
     return reserves
 
 
-def _value_v1(state: State, tail: bytes, spec_version: int) -> int:  # noqa: ARG001
+def _value_v1(state: ServedState, tail: bytes, spec_version: int) -> int:  # noqa: ARG001
     total, denominator = (_number(state, item, _pool(tail)) for item in ("TotalHotkeyAlpha", "TotalHotkeyShares"))
     return v1_value(total, _number(state, "Alpha", tail), denominator)
 
 
-def _value_v2(state: State, tail: bytes, spec_version: int) -> int:
+def _value_v2(state: ServedState, tail: bytes, spec_version: int) -> int:
     pool_epoch = _number(state, "AlphaSharePoolEpoch", _pool(tail))
     retired = pool_epoch != 0 and _number(state, "AlphaShareEpoch", tail) != pool_epoch
     if spec_version >= EPOCHS and retired:
@@ -84,7 +98,7 @@ def _value_v2(state: State, tail: bytes, spec_version: int) -> int:
     return min(value, total) if spec_version >= CAPPED else value
 
 
-def _float(state: State, v1: str, v2: str, tail: bytes) -> SafeFloat:
+def _float(state: ServedState, v1: str, v2: str, tail: bytes) -> SafeFloat:
     """A share or denominator: the v1 row if there is one, else the v2 row, else zero."""
     bits = state.get(_prefix(v1) + tail)
     if bits is not None:
@@ -103,12 +117,12 @@ def _pool(tail: bytes) -> bytes:
     return blake2_128_concat(tail[16:48]) + tail[96:98]
 
 
-def _rows(state: State, item: str) -> Iterator[tuple[bytes, bytes]]:
+def _rows(state: ServedState, item: str) -> Iterator[tuple[bytes, bytes]]:
     for key in state.keys(_prefix(item)):
         yield key, state.get(key) or b""
 
 
-def _number(state: State, item: str, tail: bytes, *, pallet: str = "SubtensorModule") -> int:
+def _number(state: ServedState, item: str, tail: bytes, *, pallet: str = "SubtensorModule") -> int:
     return _int(state.get(_prefix(item, pallet) + tail) or b"")
 
 

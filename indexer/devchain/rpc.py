@@ -6,12 +6,13 @@ here knows of sockets; subscriptions, which need one, are in ``server``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from indexer.devchain.blocks import ChainBlock
-from indexer.devchain.chain import Chain, StateDiscarded, UnknownBlock
 from indexer.devchain.scale_encode import blob, listed, u32
+from indexer.devchain.served import ServedChain, StateDiscarded, UnknownBlock
 from indexer.devchain.trie_build import ValueNotRecorded
 from indexer.trie import blake2_256
 
@@ -20,7 +21,7 @@ CLIENT_ERROR, TOO_MANY_KEYS = 4003, 4002
 MAX_KEYS_PER_PAGE = 1000
 
 Params = Sequence[Any]
-Method = Callable[[Chain, Params], Any]
+Method = Callable[[ServedChain, Params], Any]
 
 
 class RpcError(Exception):
@@ -35,7 +36,7 @@ class RpcError(Exception):
         return {"code": self.code, "message": self.message}
 
 
-def call(chain: Chain, method: str, params: Params) -> Any:
+def call(chain: ServedChain, method: str, params: Params) -> Any:
     """The result of one call. Raises ``RpcError``, and nothing else, for whatever a client can get wrong."""
     known = METHODS.get(method)
     if known is None:
@@ -49,6 +50,14 @@ def call(chain: Chain, method: str, params: Params) -> Any:
         raise RpcError(CLIENT_ERROR, f"Client error: UnknownBlock: State already discarded for {error}") from None
     except ValueNotRecorded as error:
         raise RpcError(CLIENT_ERROR, f"Client error: {error}") from None
+
+
+def as_text(result: Any) -> str:
+    """A result of ``call`` as JSON. A read proof is put together by hand: of a megabyte of hex nothing can need
+    escaping, and looking for it costs more than finding the nodes."""
+    if isinstance(result, dict) and result.get("proof"):
+        return f'{{"at": "{result["at"]}", "proof": ["' + '", "'.join(result["proof"]) + '"]}'
+    return json.dumps(result)
 
 
 def hexed(data: bytes) -> str:
@@ -95,7 +104,7 @@ def _bytes(value: object) -> bytes:
     raise RpcError(INVALID_PARAMS, f"Invalid params: expected 0x-prefixed hex, got {value!r:.80}")
 
 
-def _hash(chain: Chain, params: Params, at: int) -> bytes:
+def _hash(chain: ServedChain, params: Params, at: int) -> bytes:
     """The block hash at a position; the best head if left out."""
     value = param(params, at)
     if value is None:
@@ -117,7 +126,7 @@ def _number(value: object) -> int:
     raise RpcError(INVALID_PARAMS, f"Invalid params: expected a block number, got {value!r:.80}")
 
 
-def _get_block_hash(chain: Chain, params: Params) -> Any:
+def _get_block_hash(chain: ServedChain, params: Params) -> Any:
     asked = param(params, 0)
     if asked is None:
         return hexed(chain.best.hash)
@@ -126,14 +135,14 @@ def _get_block_hash(chain: Chain, params: Params) -> Any:
     return answers if isinstance(asked, list) else answers[0]
 
 
-def _get_header(chain: Chain, params: Params) -> Any:
+def _get_header(chain: ServedChain, params: Params) -> Any:
     try:
         return header_json(chain.block(_hash(chain, params, 0)))
     except UnknownBlock:
         return None
 
 
-def _get_block(chain: Chain, params: Params) -> Any:
+def _get_block(chain: ServedChain, params: Params) -> Any:
     try:
         block = chain.block(_hash(chain, params, 0))
     except UnknownBlock:
@@ -142,19 +151,19 @@ def _get_block(chain: Chain, params: Params) -> Any:
     return {"block": {"header": header_json(block), "extrinsics": body}, "justifications": None}
 
 
-def _get_finalized_head(chain: Chain, params: Params) -> Any:  # noqa: ARG001
+def _get_finalized_head(chain: ServedChain, params: Params) -> Any:  # noqa: ARG001
     return hexed(chain.finalized.hash)
 
 
-def _get_metadata(chain: Chain, params: Params) -> Any:
+def _get_metadata(chain: ServedChain, params: Params) -> Any:
     return hexed(chain.runtime(_hash(chain, params, 0)).plain_metadata())
 
 
-def _get_runtime_version(chain: Chain, params: Params) -> Any:
+def _get_runtime_version(chain: ServedChain, params: Params) -> Any:
     return chain.runtime(_hash(chain, params, 0)).version_json()
 
 
-def _call(chain: Chain, params: Params) -> Any:
+def _call(chain: ServedChain, params: Params) -> Any:
     """``state_call``: what a node answers about a runtime itself, and what the simulated runtimes do of their state."""
     method, argument, block_hash = param(params, 0), bytes_param(params, 1), _hash(chain, params, 2)
     runtime = chain.runtime(block_hash)
@@ -181,22 +190,22 @@ def _call(chain: Chain, params: Params) -> Any:
     raise RpcError(CLIENT_ERROR, f"Client error: Execution failed: Other: Exported method {method} is not found")
 
 
-def _get_storage(chain: Chain, params: Params) -> Any:
+def _get_storage(chain: ServedChain, params: Params) -> Any:
     value = chain.state(_hash(chain, params, 1)).get(bytes_param(params, 0))
     return None if value is None else hexed(value)
 
 
-def _get_storage_hash(chain: Chain, params: Params) -> Any:
+def _get_storage_hash(chain: ServedChain, params: Params) -> Any:
     value = chain.state(_hash(chain, params, 1)).get(bytes_param(params, 0))
     return None if value is None else hexed(blake2_256(value))
 
 
-def _get_storage_size(chain: Chain, params: Params) -> Any:
+def _get_storage_size(chain: ServedChain, params: Params) -> Any:
     value = chain.state(_hash(chain, params, 1)).get(bytes_param(params, 0))
     return None if value is None else len(value)
 
 
-def _query_storage_at(chain: Chain, params: Params) -> Any:
+def _query_storage_at(chain: ServedChain, params: Params) -> Any:
     keys, block_hash = keys_param(params, 0), _hash(chain, params, 1)
     state = chain.state(block_hash)
     values = [state.get(key) for key in keys]
@@ -204,7 +213,7 @@ def _query_storage_at(chain: Chain, params: Params) -> Any:
     return [{"block": hexed(block_hash), "changes": changes}]
 
 
-def _get_keys_paged(chain: Chain, params: Params) -> Any:
+def _get_keys_paged(chain: ServedChain, params: Params) -> Any:
     prefix = b"" if param(params, 0) is None else bytes_param(params, 0)
     count = _number(param(params, 1))
     if count > MAX_KEYS_PER_PAGE:
@@ -213,20 +222,20 @@ def _get_keys_paged(chain: Chain, params: Params) -> Any:
     return [hexed(key) for key in chain.state(_hash(chain, params, 3)).keys(prefix, after, count)]
 
 
-def _get_read_proof(chain: Chain, params: Params) -> Any:
+def _get_read_proof(chain: ServedChain, params: Params) -> Any:
     keys, block_hash = keys_param(params, 0), _hash(chain, params, 1)
     return {"at": hexed(block_hash), "proof": [hexed(raw) for raw in chain.state(block_hash).prove(keys)]}
 
 
-def _health(chain: Chain, params: Params) -> Any:  # noqa: ARG001
+def _health(chain: ServedChain, params: Params) -> Any:  # noqa: ARG001
     return {"peers": 0, "isSyncing": False, "shouldHavePeers": False}
 
 
-def _sync_state(chain: Chain, params: Params) -> Any:  # noqa: ARG001
+def _sync_state(chain: ServedChain, params: Params) -> Any:  # noqa: ARG001
     return {"startingBlock": 0, "currentBlock": chain.best.number, "highestBlock": chain.best.number}
 
 
-def _rpc_methods(chain: Chain, params: Params) -> Any:  # noqa: ARG001
+def _rpc_methods(chain: ServedChain, params: Params) -> Any:  # noqa: ARG001
     return {"methods": sorted({*METHODS, *SUBSCRIBE, *UNSUBSCRIBE})}
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from indexer.devchain import oracle
 from indexer.devchain.declare import BOOL, I64, U16, U64, Type
 from indexer.devchain.forms import compact_of, newtype, option, struct, tuple_of, vec
-from indexer.devchain.state import State
+from indexer.devchain.served import ServedState
 from indexer.devchain.substrate_types import ACCOUNT
 
 if TYPE_CHECKING:
     from indexer.devchain.runtimes import RuntimeDeclaration
 
-Answer = Callable[[State, bytes], bytes]
+Answer = Callable[[ServedState, bytes], bytes]
 """(state, SCALE encoded arguments) -> SCALE encoded result. Bad arguments raise ``ValueError`` or ``IndexError``."""
 
 _U16, _U64 = compact_of(U16), compact_of(U64)
@@ -68,34 +68,28 @@ def answers(runtime: RuntimeDeclaration) -> dict[str, Answer]:
     """What ``runtime`` answers, by the exported function's name."""
     spec = runtime.spec_version
 
-    def stakes(state: State, argument: bytes) -> bytes:
-        every = oracle.stake_at(state, spec)
-        return STAKES.encode(
-            [(coldkey, _infos(every, coldkey)) for coldkey in METHODS["StakeInfoRuntimeApi"][1][0][1].decode(argument)]
-        )
+    def stakes(state: ServedState, argument: bytes) -> bytes:
+        coldkeys = METHODS["StakeInfoRuntimeApi"][1][0][1].decode(argument)
+        return STAKES.encode([(coldkey, _infos(oracle.stake_of(state, spec, coldkey))) for coldkey in coldkeys])
 
-    def hyperparameters(state: State, argument: bytes) -> bytes:
+    def hyperparameters(state: ServedState, argument: bytes) -> bytes:
         netuid = U16.decode(argument)
         exists = _stored(runtime, state, "NetworksAdded", netuid)
         return MAYBE_HYPERPARAMETERS.encode(_hyperparameters(runtime, state, netuid) if exists else None)
 
-    def price(state: State, argument: bytes) -> bytes:
+    def price(state: ServedState, argument: bytes) -> bytes:
         return U64.encode(oracle.prices_at(state, spec).get(U16.decode(argument), 0))
 
     names = (f"{api}_{method[0]}" for api, method in METHODS.items())
     return dict(zip(names, (stakes, hyperparameters, price), strict=True))
 
 
-def _infos(stakes: Mapping[oracle.Position, int], coldkey: bytes) -> list[dict[str, Any]]:
+def _infos(stakes: Mapping[oracle.Position, int]) -> list[dict[str, Any]]:
     nothing = dict.fromkeys(("locked", "emission", "tao_emission", "drain"), 0)
-    return [
-        {"hotkey": at.hotkey, "coldkey": coldkey, "netuid": at.netuid, "stake": stake, "is_registered": True, **nothing}
-        for at, stake in stakes.items()
-        if at.coldkey == coldkey and stake
-    ]
+    return [{**at._asdict(), "stake": stake, "is_registered": True, **nothing} for at, stake in stakes.items() if stake]
 
 
-def _hyperparameters(runtime: RuntimeDeclaration, state: State, netuid: int) -> dict[str, Any]:
+def _hyperparameters(runtime: RuntimeDeclaration, state: ServedState, netuid: int) -> dict[str, Any]:
     found = {name: _stored(runtime, state, item, netuid) for name, _, item in _FIELDS if item}
     found["alpha_low"], found["alpha_high"] = found["alpha_low"]
     found["alpha_sigmoid_steepness"] <<= 32
@@ -111,7 +105,7 @@ def _hyperparameters(runtime: RuntimeDeclaration, state: State, netuid: int) -> 
 
 
 def _stored(
-    runtime: RuntimeDeclaration, state: State, name: str, netuid: int, *, pallet: str = "SubtensorModule"
+    runtime: RuntimeDeclaration, state: ServedState, name: str, netuid: int, *, pallet: str = "SubtensorModule"
 ) -> Any:
     """A value by subnet as stored, else the runtime's default."""
     item = runtime.item(pallet, name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from indexer.devchain.scale_encode import listed, text, u32
-from indexer.devchain.state import State
+from indexer.devchain.served import ServedState
 from indexer.errors import ConfigError
 from indexer.scale import Runtime
 
@@ -31,7 +31,7 @@ class ServedRuntime:
     state_version: int
     metadata: Mapping[int, bytes]
     """Metadata version -> bytes from ``b"meta"`` on."""
-    functions: Mapping[str, Callable[[State, bytes], bytes]] = field(default_factory=dict)
+    functions: Mapping[str, Callable[[ServedState, bytes], bytes]] = field(default_factory=dict)
     """What ``state_call`` answers of a state, by the exported function: (state, arguments) -> result."""
 
     def plain_metadata(self) -> bytes:

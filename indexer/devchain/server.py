@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed
 
 from indexer.devchain import rpc
 from indexer.devchain.blocks import ChainBlock
-from indexer.devchain.chain import Chain, Listener
 from indexer.devchain.rpc import RpcError
+from indexer.devchain.served import Listener, ServedChain
 from indexer.devchain.subscriptions import ALL_HEADS, FINALIZED_HEADS, FOLLOW_BEST, Subscription, subscription
 
 MAX_REQUEST_BYTES = MAX_RESPONSE_BYTES = 15 * 1024 * 1024
@@ -53,7 +53,9 @@ class _Client:
 class DevNode:
     """One listening node. ``async with DevNode(chain) as node: ... node.url``."""
 
-    def __init__(self, chain: Chain, host: str = "127.0.0.1", port: int = 0, *, tamper: Tamper | None = None) -> None:
+    def __init__(
+        self, chain: ServedChain, host: str = "127.0.0.1", port: int = 0, *, tamper: Tamper | None = None
+    ) -> None:
         """Port 0 takes a free one; ``port`` tells which after the start."""
         self.chain, self.host, self.port, self.tamper = chain, host, port, tamper
         self.requests: dict[str, int] = {}
@@ -149,7 +151,9 @@ class DevNode:
             return None
         if "id" not in request:
             return None
-        answer = _result(request["id"], result)
+        # Whatever a ``Tamper`` made of a result may need escaping.
+        text = json.dumps(result) if self.tamper is not None else rpc.as_text(result)
+        answer = f'{{"jsonrpc": "2.0", "id": {json.dumps(request["id"])}, "result": {text}}}'
         if len(answer) > MAX_RESPONSE_BYTES:
             return _error(request["id"], RpcError(-32702, "Response is too big"))
         return answer
@@ -205,10 +209,6 @@ async def _send_all(client: _Client) -> None:
     with suppress(ConnectionClosed):
         while True:
             await client.socket.send(await client.outbox.get())
-
-
-def _result(request_id: object, result: object) -> str:
-    return json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result})
 
 
 def _error(request_id: object, error: RpcError) -> str:

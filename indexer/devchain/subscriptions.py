@@ -7,8 +7,8 @@ from typing import Any
 
 from indexer.devchain import rpc
 from indexer.devchain.blocks import ChainBlock
-from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import header_json, hexed
+from indexer.devchain.served import ServedChain
 
 ALL_HEADS, BEST_HEADS, FINALIZED_HEADS = "chain_allHead", "chain_newHead", "chain_finalizedHead"
 RUNTIME_VERSION, STORAGE = "state_runtimeVersion", "state_storage"
@@ -26,11 +26,11 @@ class Subscription:
     """Of a storage subscription."""
     _told: dict[object, Any] = field(default_factory=dict)
 
-    def first(self, chain: Chain) -> Any | None:
+    def first(self, chain: ServedChain) -> Any | None:
         """What a node sends at once: how things stand now."""
         return self.news(chain, chain.finalized if self.notification == FINALIZED_HEADS else chain.best)
 
-    def news(self, chain: Chain, block: ChainBlock) -> Any | None:
+    def news(self, chain: ServedChain, block: ChainBlock) -> Any | None:
         """The result to send because of ``block``; None if it changes nothing this client wants."""
         if self.notification == RUNTIME_VERSION:
             version = chain.runtime(block.hash).version_json()
@@ -42,7 +42,7 @@ class Subscription:
             return self._changes(chain, block)
         return header_json(block)
 
-    def _changes(self, chain: Chain, block: ChainBlock) -> Any | None:
+    def _changes(self, chain: ServedChain, block: ChainBlock) -> Any | None:
         state = chain.state(block.hash)
         values = {key: state.get(key) for key in self.keys}
         changed = [key for key in self.keys if key not in self._told or self._told[key] != values[key]]

@@ -12,11 +12,11 @@ from statistics import median
 
 import anyio
 from case_backfill import Spent, backfills
-from indexer.devchain.finney_state import Sizes
 from loads import finney_chain
 from measuring import Case, Effort, Figure
 
 from indexer.devchain import finney
+from indexer.devchain.finney_state import Sizes
 
 BLOCKS = 150
 BASE = finney.sizes_of(accounts=50_000, blocks=BLOCKS + 1)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import gettempdir
 
-from indexer.devchain.finney_state import Sizes
 from rich.console import Console
 
 from indexer.devchain import finney
+from indexer.devchain.finney_state import Sizes
 
 CACHE = Path(gettempdir()) / "indexer-bench-finney"
 SEED = 1

@@ -58,6 +58,10 @@ def the_one_line(ended: Ended) -> str:
         (["devchain", "--replay", "/nonexistent", "--metadata", "/"], "/nonexistent"),
         (["devchain", "--replay", "/nonexistent"], "--replay needs --metadata"),
         (["devchain", "--metadata", "/"], "--metadata goes with --replay"),
+        (["devchain", "--profile", "finney", "--replay", "/tape"], "give one of them"),
+        (["devchain", "--accounts", "5000"], "go with --profile finney"),
+        (["devchain", "--profile", "finney", "--accounts", "60"], "too few accounts"),
+        (["devchain", "--profile", "finney", "--accounts", "2000", "--cache-dir", "/proc/none"], "--cache-dir"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_is_wrong(arguments: list[str], says: str) -> None:
