@@ -76,7 +76,7 @@ SCALE := 1
 size: setup
 	$(VENV)/bin/python -m bench --scale $(SCALE) $(ARGS)
 
-# Ratios of two sides of one run, never times. ARGS='--short' is what CI runs, ARGS='trie write' are some of them.
+# Ratios of two sides of one run, never times. ARGS='--short' takes small loads, ARGS='trie write' are some of them.
 bench: setup
 	$(VENV)/bin/python tests/bench $(ARGS)
 

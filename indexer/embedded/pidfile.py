@@ -52,8 +52,12 @@ def disown(place: Place) -> None:
 
     Postgres refuses to start if the process it names lives, unless that is its own parent; so a reused
     process id cannot block the start. The rest of the file stays: Postgres finds in it whether backends
-    of the dead server still hold its shared memory, and then refuses rightly.
+    of the dead server still hold its shared memory, and then refuses rightly. A file that names nobody, as
+    a server leaves it that is killed while it writes there, would block the start for ever: it is removed.
     """
     path = place.cluster / "postmaster.pid"
     lines = path.read_text(encoding="utf-8").split("\n")
+    if not lines[0].isdecimal():
+        path.unlink()
+        return
     path.write_text("\n".join([str(os.getpid()), *lines[1:]]), encoding="utf-8")

@@ -186,7 +186,7 @@ class Server:
 
     async def _start(self) -> None:
         rotate_log(self.place)
-        stale = PidFile.read(self.place).pid is not None
+        stale = (self.place.cluster / "postmaster.pid").exists()
         if stale:
             disown(self.place)
         # Backends of a killed server may hold its shared memory for a moment; a free port may be taken meanwhile.

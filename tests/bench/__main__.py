@@ -1,6 +1,6 @@
 """``make bench``: every bench, or some; a table, results.json and RESULTS.md.
 
-``--short`` is what CI runs: small loads, nothing is kept, and it fails only where a ratio misses its goal by as much
+``--short`` is a quick look: small loads, nothing is kept, and it fails only where a ratio misses its goal by as much
 again. The whole form never fails for a ratio: it tells.
 """
 

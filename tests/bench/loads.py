@@ -1,7 +1,7 @@
 """The chains that the benches of whole processes run on.
 
 The full one is the devchain's profile ``finney``: made once, which takes minutes, and kept in the user's cache
-folder. The short one is the same chain in a smaller size, as CI makes it.
+folder. The short one is the same chain in a smaller size.
 """
 
 from __future__ import annotations

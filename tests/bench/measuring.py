@@ -35,7 +35,7 @@ class Effort:
 
     runs: int
     short: bool
-    """The form that CI runs: small loads, to see ratios that are far off; no figure of it is published."""
+    """Small loads, to see ratios that are far off; no figure of it is published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,12 @@ async def test_a_server_and_owner_killed_together_leave_nothing_in_the_way(ready
         assert await query(url, "SELECT n FROM kept") == 1
 
 
+async def test_a_pid_file_that_a_killed_server_left_empty_does_not_block_the_start(ready_dir: Path) -> None:
+    (places.prepare(ready_dir).cluster / "postmaster.pid").touch()
+    async with embedded.postgres(ready_dir, options=FAST) as url:
+        assert await query(url, "SELECT 1") == 1
+
+
 @pytest.fixture
 def stranger(ready_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the user Postgres runs as; it would not respect another user's."""
