@@ -1,8 +1,9 @@
 """Backfill: blocks that are there already, from a node to rows, all default datasets.
 
 Ours is all that this takes: node, indexer and Postgres. The floor is a node that answers the very messages that the
-indexer sent, to a client that drops what comes. Processor seconds of the processes, from the first commit behind the
-first state to the last: neither starting nor the first state is in it, as both are paid once.
+indexer sent, to a client that drops what comes. Processor seconds of the processes, from the moment when the node,
+which had nothing but block 0, has all blocks at once to the last commit: neither starting nor the first state is in
+it, as both are paid once.
 """
 
 from __future__ import annotations
@@ -58,17 +59,18 @@ async def first_state(server: Databases, chain: str) -> str:
 
 async def once(server: Databases, template: str, chain: str, *options: str) -> Spent:
     """One backfill and its floor."""
+    prepared, _, last = chain.rpartition(":")
+    blocks = int(last)
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "messages"
-        with NodeProcess(chain, record) as node:
+        with NodeProcess(f"{prepared}:0", record) as node:
             async with server.copied(template) as dsn, watched(dsn) as seen:
                 with indexer(dsn, node.url, *options) as process:
-                    first = await seen.block(1)
-                    node.told()
+                    await node.idle()
                     skipped = len(record.read_bytes().splitlines())
                     before = [cpu_s(node.pid), cpu_s(process.pid), tree_cpu_s(server.pid)]
-                    started_s = time.monotonic()
-                    await seen.block(node.head)
+                    started_s = node.leap(blocks)
+                    await seen.block(blocks)
                     took_s = time.monotonic() - started_s
                     after = [cpu_s(node.pid), cpu_s(process.pid), tree_cpu_s(server.pid)]
                     told = node.told()
@@ -80,7 +82,6 @@ async def once(server: Databases, template: str, chain: str, *options: str) -> S
                 lambda: subprocess.run(command, check=True, capture_output=True, text=True)
             )
             floor_node_s = cpu_s(node.pid) - started_node_s
-    blocks = node.head - first
     client_s, size = map(float, done.stdout.split())
     return Spent(
         *((end - begin) / blocks for begin, end in zip(before, after, strict=True)),

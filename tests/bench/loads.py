@@ -6,6 +6,7 @@ folder. The short one is the same chain in a smaller size.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -16,6 +17,7 @@ from indexer.devchain.finney_state import Sizes
 
 CACHE = Path(gettempdir()) / "indexer-bench-finney"
 SEED = 1
+SHORT = replace(finney.SMALL, blocks=161)
 
 
 def folder(sizes: Sizes) -> Path:
@@ -31,5 +33,5 @@ def folder(sizes: Sizes) -> Path:
 
 def finney_chain(short: bool, blocks: int, sizes: Sizes | None = None) -> str:
     """What ``node_process.py`` calls it, with so many blocks there."""
-    sizes = sizes or (finney.SMALL if short else finney.FULL)
+    sizes = sizes or (SHORT if short else finney.FULL)
     return f"finney:{folder(sizes)}:{min(blocks, sizes.blocks - 1)}"

@@ -3,9 +3,9 @@
 ``python node_process.py CHAIN RECORD``: CHAIN is ``simulated:BLOCKS`` (made before anybody may connect), ``quiet``
 (made as it is asked for; old states forgotten) or ``finney:FOLDER:BLOCKS``. It prints lines of JSON: its URL, then
 each new head with the time it was there, then what is asked for. Lines on its input: ``reveal N`` makes heads up to
-block N at once, ``beat COUNT INTERVAL_S`` one after the other, ``told`` prints what was asked since the last time:
-messages, requests, and the seconds spent on answering. Each message goes to the file RECORD, one a line, if that is
-not ``-``.
+block N at once, ``leap N`` too but tells nobody of those between, ``beat COUNT INTERVAL_S`` one after the other,
+``told`` prints what was asked since the last time: messages, requests, and the seconds spent on answering. Each message
+goes to the file RECORD, one a line, if that is not ``-``.
 """
 
 from __future__ import annotations
@@ -80,12 +80,22 @@ def reveal(chain: Any, number: int) -> None:
     say(head=chain.best.number, at_s=time.monotonic())
 
 
+def leap(chain: Any, number: int) -> None:
+    """Have block ``number``, and tell of it alone."""
+    listeners, chain.listeners = chain.listeners, []
+    chain.grow(number - 1 - chain.best.number)
+    chain.listeners = listeners
+    reveal(chain, number)
+
+
 async def obey(chain: Any, node: RecordingNode) -> None:
     """Carry out what is said on the input, until it ends."""
     while line := await anyio.to_thread.run_sync(sys.stdin.readline):
         word, *arguments = line.split()
         if word == "reveal":
             reveal(chain, int(arguments[0]))
+        elif word == "leap":
+            leap(chain, int(arguments[0]))
         elif word == "beat":
             due_s = time.monotonic()
             for _ in range(int(arguments[0])):

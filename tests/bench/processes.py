@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,6 +30,8 @@ from indexer.announce import BLOCK_CHANNEL
 HERE = Path(__file__).resolve().parent
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PATIENCE_S = 1800.0
+QUIET_S = 2.0
+"""A program that asks a node nothing for so long has done what it had to do."""
 
 
 def cpu_s(pid: int) -> float:
@@ -85,6 +88,19 @@ class NodeProcess:
         """Make block ``number`` the head; the monotonic time at which it was."""
         self.say(f"reveal {number}")
         return float(self._heard()["at_s"])
+
+    def leap(self, number: int) -> float:
+        """As ``reveal``, but the node tells of the last block alone, as one does that has just caught up itself."""
+        self.say(f"leap {number}")
+        return float(self._heard()["at_s"])
+
+    async def idle(self) -> None:
+        """Wait until somebody has asked it things, and then nothing for a while."""
+        asked, quiet_since_s = 0, time.monotonic()
+        while not asked or time.monotonic() - quiet_since_s < QUIET_S:
+            await anyio.sleep(0.1)
+            if more := self.told()["messages"]:
+                asked, quiet_since_s = asked + more, time.monotonic()
 
     def beat(self, count: int, interval_s: float) -> None:
         """Begin to make heads, one after the other; ``heads`` tells when."""
