@@ -155,6 +155,7 @@ async def capture(
     if not isinstance(code, HashedValue):
         raise Fatal(f"the state of block {before.ref} holds no runtime code: this is no Substrate chain with layout V1")
     values, parent_values = now.values(), then.values()
+    cache.block_passed()
     return Captured(
         header=header,
         changes=tuple(difference.found or ()),

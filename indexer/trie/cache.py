@@ -12,8 +12,14 @@ _TAKEN_BESIDES = 150
 its place in a dict. By ``tracemalloc`` 127 to 158 whatever the node's size; a test holds it within a fifth."""
 
 
+KEPT_BLOCKS = 400
+"""A generation lasts so many blocks at most: more than the 360 of an epoch (``SubtensorModule.Tempo``), after which
+what rests in between is needed again. On a chain of small blocks memory would grow for days otherwise, with nodes of
+states that are long over."""
+
+
 class NodeCache:
-    """Trie nodes by hash, bounded by bytes; shared by all workers, since a node never changes.
+    """Trie nodes by hash, bounded by bytes and by blocks; shared by all workers, since a node never changes.
 
     Two generations: what was not used since the last turn is dropped with the older one.
     """
@@ -23,7 +29,7 @@ class NodeCache:
         self._limit_bytes, self._progressed = limit_bytes // 2, progressed
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
-        self._young_bytes = 0
+        self._young_bytes = self._young_blocks = 0
 
     def get(self, key: bytes, /) -> bytes | None:
         """The node's bytes; a hit keeps it for another generation."""
@@ -41,8 +47,17 @@ class NodeCache:
             if key not in self._young:
                 self._put(key, raw)
 
+    def block_passed(self) -> None:
+        """A block is captured: nodes that none of the last ``KEPT_BLOCKS`` used go, those that one used stay."""
+        self._young_blocks += 1
+        if self._young_blocks >= KEPT_BLOCKS:
+            self._turn()
+
     def _put(self, key: bytes, raw: bytes) -> None:
         self._young[key] = raw
         self._young_bytes += len(raw) + _TAKEN_BESIDES
         if self._young_bytes > self._limit_bytes:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
+            self._turn()
+
+    def _turn(self) -> None:
+        self._old, self._young, self._young_bytes, self._young_blocks = self._young, {}, 0, 0

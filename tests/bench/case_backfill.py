@@ -8,10 +8,13 @@ it, as both are paid once.
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,7 +23,17 @@ import anyio
 import anyio.to_thread
 from loads import finney_chain
 from measuring import Case, Effort, Figure, Goal
-from processes import HERE, Databases, NodeProcess, cpu_s, databases, indexer, tree_cpu_s, watched
+from processes import (
+    HERE,
+    Databases,
+    NodeProcess,
+    cpu_s,
+    databases,
+    indexer,
+    short_lived_folder,
+    tree_cpu_s,
+    watched,
+)
 
 CPU, CALLS = Goal(3.0, "at most"), Goal(2.0, "at most")
 AT_ONCE = 8
@@ -47,8 +60,27 @@ class Spent:
         return (self.node_s + self.indexer_s + self.postgres_s) / (self.floor_node_s + self.client_s)
 
 
+_STATES: dict[str, tuple[Path, str]] = {}
+"""By the chain's folder: that of a server, and the database that has block 0 there."""
+_FOLDERS = ExitStack()
+atexit.register(_FOLDERS.close)
+
+
+@asynccontextmanager
+async def with_first_state(chain: str) -> AsyncIterator[tuple[Databases, str]]:
+    """A server, and the name of its database that has block 0: read once for all benches that want it."""
+    prepared = chain.rpartition(":")[0]
+    if prepared not in _STATES:
+        folder = _FOLDERS.enter_context(short_lived_folder())
+        async with databases(folder) as server:
+            _STATES[prepared] = folder, await first_state(server, f"{prepared}:0")
+    folder, name = _STATES[prepared]
+    async with databases(folder) as server:
+        yield server, name
+
+
 async def first_state(server: Databases, chain: str) -> str:
-    """Name of a database that has block 0."""
+    """Name of a new database that has block 0."""
     name = await server.migrated()
     with NodeProcess(chain) as node:
         async with watched(server.named(name)) as seen:
@@ -96,8 +128,7 @@ async def once(server: Databases, template: str, chain: str, *options: str) -> S
 
 async def backfills(chain: str, runs: int, *options: str) -> list[Spent]:
     """Several, each on a copy of one database with the first state."""
-    async with databases() as server:
-        template = await first_state(server, chain)
+    async with with_first_state(chain) as (server, template):
         return [await once(server, template, chain, *options) for _ in range(runs)]
 
 

@@ -11,10 +11,10 @@ from statistics import median, quantiles
 
 import anyio
 import anyio.to_thread
-from case_backfill import first_state
+from case_backfill import with_first_state
 from loads import finney_chain
 from measuring import Case, Effort, Figure, Goal
-from processes import NodeProcess, databases, indexer, watched
+from processes import NodeProcess, indexer, watched
 
 MEDIAN, WORST = Goal(150.0, "at most"), Goal(1000.0, "at most")
 BLOCKS, BLOCKS_SHORT = 120, 12
@@ -25,8 +25,7 @@ INTERVAL_S, INTERVAL_SHORT_S = 1.0, 0.5
 
 async def follow(chain: str, blocks: int, interval_s: float) -> tuple[list[float], float]:
     """Milliseconds from head to row for each block, and the node's own per block."""
-    async with databases() as server:
-        template = await first_state(server, chain)
+    async with with_first_state(chain) as (server, template):
         with NodeProcess(chain) as node:
             async with server.copied(template) as dsn, watched(dsn) as seen:
                 with indexer(dsn, node.url):

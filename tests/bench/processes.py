@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -184,14 +184,23 @@ class Databases:
 
 
 @asynccontextmanager
-async def databases() -> AsyncIterator[Databases]:
-    """The embedded server, with the settings a user gets."""
-    with tempfile.TemporaryDirectory(prefix="indexer-bench-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # noqa: ASYNC240 - once, before anything is timed
-        async with embedded.postgres(Path(folder)) as url:
-            (pid_file,) = Path(folder).rglob("postmaster.pid")  # noqa: ASYNC240
+async def databases(folder: Path | None = None) -> AsyncIterator[Databases]:
+    """The embedded server, with the settings a user gets; on a folder that stays, if one is given."""
+    with ExitStack() as stack:
+        folder = folder or stack.enter_context(short_lived_folder())
+        async with embedded.postgres(folder) as url:
+            (pid_file,) = folder.rglob("postmaster.pid")
             pid = int(pid_file.read_text(encoding="utf-8").splitlines()[0])
             yield Databases(url, pid)
+
+
+@contextmanager
+def short_lived_folder() -> Iterator[Path]:
+    """An empty folder that the user Postgres runs as can reach."""
+    with tempfile.TemporaryDirectory(prefix="indexer-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from indexer.trie import (
     pack,
 )
 from indexer.trie.alike import branches, leaves
+from indexer.trie.cache import KEPT_BLOCKS
 
 PATHS = [b"", b"\x01", b"\x01\x02"]
 
@@ -288,3 +289,14 @@ def test_the_limit_of_the_cache_is_what_it_takes_of_memory(size: int) -> None:
     finally:
         tracemalloc.stop()
     assert 0.8 < most / limit < 1.2
+
+
+def test_a_node_that_no_block_uses_for_longer_than_an_epoch_is_dropped_and_others_stay() -> None:
+    cache = NodeCache(1 << 20)
+    cache.update({b"rests": b"1", b"used": b"2"})
+    for block in range(2 * KEPT_BLOCKS):
+        if block % 360 == 0:  # an epoch
+            assert cache.get(b"used") == b"2"
+        cache.block_passed()
+    assert cache.get(b"rests") is None
+    assert cache.get(b"used") == b"2"
