@@ -19,7 +19,8 @@ from indexer.devchain import finney
 from indexer.devchain.finney_state import Sizes
 
 BLOCKS = 150
-BASE = finney.sizes_of(accounts=50_000, blocks=BLOCKS + 1)
+BASE = replace(finney.sizes_of(accounts=50_000, blocks=BLOCKS + 1), changed_accounts=120)
+"""More accounts change in a block than there are subnets when those are doubled."""
 WORKERS = 4
 
 
