@@ -16,8 +16,8 @@ AHEAD = 96
 """Blocks that the chain is ahead at most; the node keeps so many states."""
 
 
-async def grown(early: int, late: int) -> tuple[float, float]:
-    """MiB at the two heights: the mean of the last tenth before each, as it breathes."""
+async def grown(early: int, late: int) -> tuple[float, float, list[int]]:
+    """MiB at the two heights, the mean of the last tenth before each, as it breathes; and at each tenth of the way."""
     async with databases() as server:
         name = await server.migrated()
         dsn, samples = server.named(name), list[tuple[int, float]]()
@@ -34,15 +34,16 @@ async def grown(early: int, late: int) -> tuple[float, float]:
         found = [mib for block, mib in samples if 0.9 * height <= block <= height + AHEAD]
         return sum(found) / len(found)
 
-    return mean_before(early), mean_before(late)
+    tenths = [round(mean_before(late * tenth // 10)) for tenth in range(1, 11)]
+    return mean_before(early), mean_before(late), tenths
 
 
 def memory(effort: Effort) -> list[Figure]:
     """One run: it takes its time."""
     early, late = (EARLY_SHORT, LATE_SHORT) if effort.short else (EARLY, LATE)
-    before, after = anyio.run(grown, early, late)
+    before, after, tenths = anyio.run(grown, early, late)
     goal = None if effort.short else FLAT  # what a short life takes is caches that fill
-    notes = {"early_block": early, "late_block": late}
+    notes = {"early_block": early, "late_block": late, "MiB at each tenth": tenths}
     return [Figure("resident memory", goal, (after / before,), (after,), (before,), unit="MiB", notes=notes)]
 
 
