@@ -20,6 +20,8 @@ from indexer.model import BlockRef
 log = structlog.get_logger()
 
 FLAPPING_STRIKES = 3
+RECENT_S = 60.0
+"""An endpoint that answered so lately may do so again at once, however often it failed since."""
 
 
 class Cause(StrEnum):
@@ -72,6 +74,7 @@ class Health:
         self.until_s = 0.0
         self._left_s = 0.0
         self.strikes = 0
+        self._answered_s = float("-inf")
         self._lies = 0
         self.forked = self.lagging = self.slow = False
         self.head: int | None = None
@@ -101,6 +104,11 @@ class Health:
     def health(self) -> int:
         """Worse is higher; endpoints of one health are asked in the order of configuration."""
         return 4 * self.forked + 2 * self.lagging + self.slow + (self.strikes >= FLAPPING_STRIKES)
+
+    @property
+    def is_hopeful(self) -> bool:
+        """Whether one that rests may answer all the same: it seldom failed, or has answered a moment ago."""
+        return self.strikes < FLAPPING_STRIKES or time.monotonic() - self._answered_s < RECENT_S
 
     def wait_s(self) -> float:
         """Seconds until it may be asked again."""
@@ -149,6 +157,7 @@ class Health:
 
     def answered(self) -> None:
         """It gave what was asked: what it was left for is over. Only time makes up for a lie."""
+        self._answered_s = time.monotonic()
         if self.cause is None or (self.cause in _KEPT and time.monotonic() < self.until_s):
             return
         log.info(
