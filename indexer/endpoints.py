@@ -21,6 +21,7 @@ from indexer.link import (
     BatchRefused,
     Busy,
     Call,
+    GivenUp,
     LeftOut,
     Link,
     RpcRefused,
@@ -134,7 +135,7 @@ class Endpoint(Health):
         """Give the connection up; what waits on it fails at once."""
         link, self.link = self.link, None
         if link is not None:
-            link.end(reason)
+            link.give_up(reason)
             self._group.start_soon(link.close, name=f"close {self.name}")
 
     # -- requests
@@ -180,7 +181,7 @@ class Endpoint(Health):
             except TooLarge:
                 self.portions.batch_refused(len(part), too_large=True)
                 raise
-            except (Busy, Unreachable):
+            except (Busy, GivenUp, Unreachable):
                 raise
             except NodeError:
                 self.portions.batch_lost()

@@ -30,6 +30,7 @@ from indexer.refusals import (
     TOO_LARGE_CODES,
     BatchRefused,
     Busy,
+    GivenUp,
     LeftOut,
     RpcRefused,
     Silent,
@@ -44,6 +45,7 @@ __all__ = [
     "BatchRefused",
     "Busy",
     "Call",
+    "GivenUp",
     "LeftOut",
     "Link",
     "RpcRefused",
@@ -105,6 +107,7 @@ class Link:
         self._untaken: set[str] = set()
         self._unsubscribe = ""
         self._close_code = 0
+        self._is_given_up = False
         self.lost = ""
         self.heard_s = time.monotonic()
         """When the last message came; tells an endpoint that is slow from one that is silent."""
@@ -146,7 +149,12 @@ class Link:
             return TooLarge(f"{self.name} {self.lost}")
         if self._close_code in _BUSY_CLOSE:
             return Busy(f"{self.name} {self.lost}")
-        return NodeError(f"{self.name} {self.lost}")
+        return (GivenUp if self._is_given_up else NodeError)(f"{self.name} {self.lost}")
+
+    def give_up(self, reason: str) -> None:
+        """``end`` a link that may be open still: what waits on it is ``GivenUp``, as nothing is known against it."""
+        self._is_given_up = not self.lost
+        self.end(reason)
 
     def end(self, reason: str) -> None:
         """Mark the link lost and wake everything that waits on it."""
