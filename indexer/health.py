@@ -82,6 +82,7 @@ class Health:
         self.state_floor = 0
         """Height below which it probably has no state: it is asked for that last."""
         self._state_step = 1
+        self._state_from = float("inf")
         self.lacks: set[str] = set()
         """Methods it does not serve."""
         metrics.endpoint_lies.labels(endpoint=self.name)  # from 0 on: the first lie is an increase
@@ -178,6 +179,7 @@ class Health:
 
         So a backfill of a million blocks from an archive asks it some twenty times in vain, not a million times.
         """
+        self._state_from = float("inf")
         if self.head is None or not self.state_floor <= number < self.head:
             return
         tell = log.info if self._state_step == 1 else log.debug
@@ -185,8 +187,13 @@ class Health:
         self.state_floor = number + min(self._state_step, max(1, (self.head - number) // 2))
         self._state_step *= 2
 
+    def surely_has_state(self, number: int) -> bool:
+        """Whether it gave the state at this height or a lower one, and refused none since."""
+        return number >= self._state_from
+
     def has_state(self, number: int) -> None:
         """It gave the state at a height."""
+        self._state_from = min(self._state_from, number)
         if number >= self.state_floor:
             self._state_step = 1
 

@@ -169,6 +169,8 @@ class Link:
     def _deliver_all(self, replies: list[Any], size: int) -> None:
         """The answer to a batch, in any order; who is left out of it need not wait for another one."""
         batches = {id(batch): batch for reply in replies if (batch := self._deliver(reply, size)) is not None}
+        if not replies:  # of a batch of which nothing is answered; which one is not told
+            batches = {id(one.batch): one.batch for one in self._pending.values() if one.batch is not None}
         for batch in batches.values():
             batch.done.set()
 
