@@ -171,6 +171,28 @@ async def test_an_endpoint_that_says_nothing_to_batches_is_soon_asked_one_by_one
         assert mute.batches <= 3
 
 
+def each_others(member: str, answers: list[Any]) -> Any:
+    """Each result that has this member under the id of the next one."""
+    own = [at for at, answer in enumerate(answers) if member in (answer.get("result") or ())]
+    for at, result in zip(own, [answers[at - 1]["result"] for at in own], strict=True):
+        answers[at]["result"] = result
+    return answers
+
+
+@pytest.mark.parametrize("member", ["proof", "stateRoot"])
+async def test_answers_of_a_batch_that_are_each_others_cost_the_endpoint_and_no_block(
+    chain: Chain, truth: dict[int, Any], member: str
+) -> None:
+    metrics, numbers = Metrics(), range(10, 19)
+    async with Batching(chain) as odd, DevNode(chain) as good:
+        odd.answers = partial(each_others, member)  # type: ignore[method-assign]
+        async with open_node([odd.url, good.url], metrics=metrics) as node:
+            found = await read(node, chain, numbers, Prediction())
+    assert {number: (one.changes, one.reads) for number, one in found.items()} == {n: truth[n] for n in numbers}
+    assert left(metrics, odd.url, "lie") > 0
+    assert left(metrics, good.url, "lie") == 0
+
+
 async def test_a_batch_out_of_time_is_no_reason_to_give_up_a_connection_on_which_others_are_answered(
     chain: Chain,
 ) -> None:
