@@ -6,12 +6,10 @@ error's root is decides what follows. This is the only place that waits out a ``
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.util import find_spec
 
 import anyio
 import structlog
@@ -72,10 +70,10 @@ def chosen(settings: Settings) -> tuple[Dataset, ...]:
 
 
 def run(settings: Settings) -> None:
-    """``serve`` on uvloop's event loop where that is installed (extra ``uvloop``), else on asyncio's own."""
+    """``serve``, as a process of its own."""
     gc.freeze()  # what was imported stays: no need to look through it again
     gc.set_threshold(GARBAGE_AFTER, 10, 10)
-    anyio.run(serve, settings, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    anyio.run(serve, settings)
 
 
 async def serve(settings: Settings) -> None:
@@ -108,11 +106,7 @@ async def _serve(settings: Settings) -> None:
         with metrics.granted(group):
             url = await stack.enter_async_context(database(settings))
         log.info(
-            "start",
-            datasets=[d.name for d in wanted],
-            database=redact(url),
-            network=settings.redacted()["network"],
-            loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+            "start", datasets=[d.name for d in wanted], database=redact(url), network=settings.redacted()["network"]
         )
         # One for all runs: what is known of the endpoints, above all who lied, outlives a run.
         node = await stack.enter_async_context(

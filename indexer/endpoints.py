@@ -21,6 +21,7 @@ from indexer.link import (
     BatchRefused,
     Busy,
     Call,
+    GivenUp,
     LeftOut,
     Link,
     RpcRefused,
@@ -134,7 +135,7 @@ class Endpoint(Health):
         """Give the connection up; what waits on it fails at once."""
         link, self.link = self.link, None
         if link is not None:
-            link.end(reason)
+            link.give_up(reason)
             self._group.start_soon(link.close, name=f"close {self.name}")
 
     # -- requests
@@ -177,10 +178,10 @@ class Endpoint(Health):
             except BatchRefused as refused:
                 self.portions.batch_refused(len(part), too_large=refused.too_large)
                 continue
-            except TooLarge:
+            except TooLarge:  # the connection was cut over it
                 self.portions.batch_refused(len(part), too_large=True)
-                raise
-            except (Busy, Unreachable):
+                continue
+            except (Busy, GivenUp, Unreachable):
                 raise
             except NodeError:
                 self.portions.batch_lost()
@@ -197,7 +198,7 @@ class Endpoint(Health):
 
     async def _batch(self, calls: Sequence[Call]) -> list[Any]:
         """One message; each member of its answer counts for itself."""
-        async with self.gate.entered() as started_s:
+        async with self.gate.entered(len(calls)) as started_s:
             link: Link | None = None
             size, outcomes = 0, list[Any]()
             problem: NodeError | None = None
@@ -206,7 +207,8 @@ class Endpoint(Health):
                 outcomes, size = await link.batch(calls, self._timeout_s)
             except NodeError as error:
                 problem = error
-                if not isinstance(error, BatchRefused):
+                is_alive = isinstance(error, Silent) and link is not None and link.heard_s > started_s
+                if not (is_alive or isinstance(error, BatchRefused)):
                     self._note(error, link, started_s)
                 raise
             finally:
@@ -215,10 +217,12 @@ class Endpoint(Health):
                     told = outcomes[at] if outcomes else problem
                     kind = _outcome(told) if outcomes or problem else "failed"
                     self._metrics.rpc(method, kind, time.monotonic() - started_s, 0 if at else size)
-            for outcome in outcomes:
-                if isinstance(outcome, Busy):
-                    self._note(outcome, link, started_s)
-            self.gate.answered()
+            busy = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
+            if busy:
+                self.portions.batch_busy(len(outcomes) - len(busy))
+                self._note(busy[0], link, started_s)
+            else:
+                self.gate.answered()
             self.answered()
             return outcomes
 

@@ -51,15 +51,18 @@ class Gate:
         return time.monotonic() < self.open_s
 
     @asynccontextmanager
-    async def entered(self) -> AsyncIterator[float]:
-        """Wait for a place and for the time; yields the monotonic time of the start, which ``refused`` wants."""
+    async def entered(self, requests: int = 1) -> AsyncIterator[float]:
+        """Wait for a place and for the time; yields the monotonic time of the start, which ``refused`` wants.
+
+        ``requests`` that go in one message take one place, and the time of as many.
+        """
         while self._inside >= self.limit:
             await self._freed.wait()
         self._inside += 1
         try:
             now_s = time.monotonic()
             start_s = max(now_s, self._next_s)
-            self._next_s = start_s + self._spacing_s
+            self._next_s = start_s + self._spacing_s * requests
             if start_s > now_s:
                 await anyio.sleep(start_s - now_s)
             yield time.monotonic()

@@ -20,6 +20,8 @@ from indexer.model import BlockRef
 log = structlog.get_logger()
 
 FLAPPING_STRIKES = 3
+RECENT_S = 60.0
+"""An endpoint that answered so lately may do so again at once, however often it failed since."""
 
 
 class Cause(StrEnum):
@@ -72,6 +74,7 @@ class Health:
         self.until_s = 0.0
         self._left_s = 0.0
         self.strikes = 0
+        self._answered_s = float("-inf")
         self._lies = 0
         self.forked = self.lagging = self.slow = False
         self.head: int | None = None
@@ -79,6 +82,7 @@ class Health:
         self.state_floor = 0
         """Height below which it probably has no state: it is asked for that last."""
         self._state_step = 1
+        self._state_from = float("inf")
         self.lacks: set[str] = set()
         """Methods it does not serve."""
         metrics.endpoint_lies.labels(endpoint=self.name)  # from 0 on: the first lie is an increase
@@ -101,6 +105,11 @@ class Health:
     def health(self) -> int:
         """Worse is higher; endpoints of one health are asked in the order of configuration."""
         return 4 * self.forked + 2 * self.lagging + self.slow + (self.strikes >= FLAPPING_STRIKES)
+
+    @property
+    def is_hopeful(self) -> bool:
+        """Whether one that rests may answer all the same: it seldom failed, or has answered a moment ago."""
+        return self.strikes < FLAPPING_STRIKES or time.monotonic() - self._answered_s < RECENT_S
 
     def wait_s(self) -> float:
         """Seconds until it may be asked again."""
@@ -149,6 +158,7 @@ class Health:
 
     def answered(self) -> None:
         """It gave what was asked: what it was left for is over. Only time makes up for a lie."""
+        self._answered_s = time.monotonic()
         if self.cause is None or (self.cause in _KEPT and time.monotonic() < self.until_s):
             return
         log.info(
@@ -169,6 +179,7 @@ class Health:
 
         So a backfill of a million blocks from an archive asks it some twenty times in vain, not a million times.
         """
+        self._state_from = float("inf")
         if self.head is None or not self.state_floor <= number < self.head:
             return
         tell = log.info if self._state_step == 1 else log.debug
@@ -176,8 +187,13 @@ class Health:
         self.state_floor = number + min(self._state_step, max(1, (self.head - number) // 2))
         self._state_step *= 2
 
+    def surely_has_state(self, number: int) -> bool:
+        """Whether it gave the state at this height or a lower one, and refused none since."""
+        return number >= self._state_from
+
     def has_state(self, number: int) -> None:
         """It gave the state at a height."""
+        self._state_from = min(self._state_from, number)
         if number >= self.state_floor:
             self._state_step = 1
 

@@ -83,18 +83,22 @@ async def _hashes(endpoint: Endpoint, numbers: Sequence[int]) -> list[bytes]:
     return hashes
 
 
-async def proofs_of(endpoint: Endpoint, asked: Sequence[ProofAsked]) -> list[dict[bytes, bytes]]:
+async def proofs_of(
+    endpoint: Endpoint, asked: Sequence[ProofAsked], *, first_alone: bool = False
+) -> list[dict[bytes, bytes]]:
     """The nodes for each of what is ``asked``, in one message if the endpoint takes that.
 
+    ``first_alone``: the others are asked for once it gave the first; so it refuses one request and not all of them.
     Raises ``NodeError`` and ``ProofError`` as ``request`` does.
     """
     most = endpoint.portions.keys_max
     parts = [(at, keys[i : i + most]) for at, (keys, _, _) in enumerate(asked) for i in range(0, len(keys), most)]
     proofs: list[dict[bytes, bytes]] = [{} for _ in asked]
-    if len(parts) == 1:
-        at, keys = parts[0]
+    if first_alone or len(parts) == 1:
+        at, keys = parts.pop(0)
         proofs[at] = await _proof(endpoint, keys, asked[at][1])
-        return proofs
+        if not parts:
+            return proofs
     calls = [("state_getReadProof", [[hexed(key) for key in keys], hexed(asked[at][1])]) for at, keys in parts]
     asked_s = time.monotonic()
     try:

@@ -8,6 +8,7 @@ that is the business of ``node``, which knows the other endpoints.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from indexer.refusals import (
     TOO_LARGE_CODES,
     BatchRefused,
     Busy,
+    GivenUp,
     LeftOut,
     RpcRefused,
     Silent,
@@ -43,6 +45,7 @@ __all__ = [
     "BatchRefused",
     "Busy",
     "Call",
+    "GivenUp",
     "LeftOut",
     "Link",
     "RpcRefused",
@@ -104,6 +107,7 @@ class Link:
         self._untaken: set[str] = set()
         self._unsubscribe = ""
         self._close_code = 0
+        self._is_given_up = False
         self.lost = ""
         self.heard_s = time.monotonic()
         """When the last message came; tells an endpoint that is slow from one that is silent."""
@@ -115,7 +119,7 @@ class Link:
                 message = await self._socket.recv(decode=False)
                 size = len(message)
                 self.heard_s = time.monotonic()
-                content = msgspec.json.decode(message)
+                content = _parsed(message)
                 if isinstance(content, list):
                     self._deliver_all(content, size)
                 else:
@@ -145,7 +149,12 @@ class Link:
             return TooLarge(f"{self.name} {self.lost}")
         if self._close_code in _BUSY_CLOSE:
             return Busy(f"{self.name} {self.lost}")
-        return NodeError(f"{self.name} {self.lost}")
+        return (GivenUp if self._is_given_up else NodeError)(f"{self.name} {self.lost}")
+
+    def give_up(self, reason: str) -> None:
+        """``end`` a link that may be open still: what waits on it is ``GivenUp``, as nothing is known against it."""
+        self._is_given_up = not self.lost
+        self.end(reason)
 
     def end(self, reason: str) -> None:
         """Mark the link lost and wake everything that waits on it."""
@@ -160,6 +169,8 @@ class Link:
     def _deliver_all(self, replies: list[Any], size: int) -> None:
         """The answer to a batch, in any order; who is left out of it need not wait for another one."""
         batches = {id(batch): batch for reply in replies if (batch := self._deliver(reply, size)) is not None}
+        if not replies:  # of a batch of which nothing is answered; which one is not told
+            batches = {id(one.batch): one.batch for one in self._pending.values() if one.batch is not None}
         for batch in batches.values():
             batch.done.set()
 
@@ -311,6 +322,14 @@ class Link:
             await self._socket.close()
         finally:
             self._socket.transport.abort()
+
+
+def _parsed(message: bytes) -> Any:
+    """What a message says. Names of anything may hold half a surrogate pair, which the faster parser refuses."""
+    try:
+        return msgspec.json.decode(message)
+    except ValueError:
+        return json.loads(message)
 
 
 def _text(message: Any) -> str:

@@ -32,7 +32,9 @@ MESSAGE_BYTES = 4 << 20
 """About what one answer may have, by the size of those before; a node's limit is 15 MiB."""
 STATE_BYTES = 256 << 10
 """What is taken for the proof of one state before the first was seen."""
-RUNS_KEPT = 16
+RUNS_AHEAD_MAX = 8
+RUNS_KEPT = RUNS_AHEAD_MAX + 2
+"""The one that is worked on, those ahead of it, and one to spare: blocks are asked for in order."""
 CODE_PATH = b":cod"
 """Leads to the node that holds the hash of the runtime's code, and not to the code, which has two megabytes."""
 
@@ -72,10 +74,10 @@ class Lookahead:
         runs: int,
     ) -> None:
         """``prediction`` None: headers only. ``runtime_of`` gives a runtime by the hash of its code, if it was met
-        before. ``runs``: how many are read ahead of the one that is worked on.
+        before. ``runs``: how many are read ahead of the one that is worked on, at most ``RUNS_AHEAD_MAX``.
         """
         self._node, self._cache, self._prediction, self._runtime_of = node, cache, prediction, runtime_of
-        self._runs_ahead, self._runs = runs, list[_Run]()
+        self._runs_ahead, self._runs = min(runs, RUNS_AHEAD_MAX), list[_Run]()
         self._tracked, self._prefixes = tracked, list(tracked.item_of)
         plain = [EVENTS, *tracked.reads, *tracked.parent_reads]
         self._first_keys = sorted({CODE_PATH, *(item_prefix(item) for item in plain)})

@@ -243,18 +243,21 @@ class Node:
 
     async def read_proofs(self, asked: Sequence[ProofAsked]) -> tuple[dict[bytes, bytes], str]:
         """The same for keys of several blocks, in one message where the endpoint takes such."""
+        heights = {block_hash: self._height(block_hash) for _, block_hash, _ in asked}
+        number = min((height for height in heights.values() if height is not None), default=None)
+        asked = sorted(asked, key=lambda one: heights[one[1]] != number)  # the lowest state first
 
         async def attempt(endpoint: Endpoint) -> tuple[dict[bytes, bytes], str]:
             nodes: dict[bytes, bytes] = {}
-            for (_, _, check), proof in zip(asked, await proofs_of(endpoint, asked), strict=True):
+            careful = number is not None and not endpoint.surely_has_state(number)
+            proofs = await proofs_of(endpoint, asked, first_alone=careful)
+            for (_, _, check), proof in zip(asked, proofs, strict=True):
                 problem = check(proof)
                 if problem is not None:
                     raise ProofError(f"{endpoint.name} {problem}")
                 nodes.update(proof)
             return nodes, endpoint.name
 
-        heights = [height for _, block_hash, _ in asked if (height := self._height(block_hash)) is not None]
-        number = min(heights, default=None)
         return await self._pool.ask(attempt, "state_getReadProof", by_hash=True, number=number, tries=CUTS_MAX)
 
     async def storage(self, keys: Iterable[bytes], block_hash: bytes) -> dict[bytes, bytes | None]:

@@ -280,13 +280,12 @@ class Pipeline:
     @property
     def _last_final(self) -> int:
         """The last height that may be read ahead: one that stays as it is, and is asked for."""
-        final = self._heads.finalized
-        last = -1 if final is None else final.number
+        last = -1 if self._heads.finalized is None else self._heads.finalized.number
         return last if self._plan.stop is None else min(last, self._plan.stop)
 
     async def _write(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
         """Commit tickets in order; one transaction takes the run of them that is ready by then."""
-        waiting: deque[_Ticket] = deque()
+        waiting, ready = deque[_Ticket](), list[BlockRows]()
         while True:
             if not waiting:
                 try:
@@ -294,7 +293,6 @@ class Pipeline:
                 except anyio.EndOfStream:
                     return
             await waiting[0].done.wait()
-            ready: list[BlockRows] = []
             problem: Exception | None = None
             while waiting and waiting[0].done.is_set() and problem is None and self._room(ready):
                 ticket = waiting.popleft()
@@ -312,6 +310,7 @@ class Pipeline:
             await self._commit(ready)
             if problem is not None:
                 raise problem
+            ready = ready[-1:] if self._ends_hole(ready) else []
 
     async def _rewrite(self, order: MemoryObjectReceiveStream[_Ticket]) -> None:
         """Wait for every block, then replace what is stored of them in one transaction."""
@@ -335,7 +334,12 @@ class Pipeline:
         """Whether the transaction may grow by another block."""
         if ready and ready[0].staged is not None:
             return False
-        return len(ready) < self._plan.batch and sum(len(block.rows) for block in ready) < ROWS_PER_COMMIT
+        rows = sum(len(block.rows) for block in ready)
+        return self._ends_hole(ready) or (len(ready) < self._plan.batch and rows < ROWS_PER_COMMIT)
+
+    def _ends_hole(self, ready: Sequence[BlockRows]) -> bool:
+        """Whether the last one is written with the block after it: with no hole left, nobody would join the two."""
+        return bool(ready) and ready[-1].ref.number == self._plan.hole_last
 
     def _not_continuing(self, rows: BlockRows | None, ready: Sequence[BlockRows]) -> Reorg | None:
         """Every block continues the one before it; one that does not ends the run."""
@@ -346,6 +350,7 @@ class Pipeline:
 
     async def _commit(self, ready: Sequence[BlockRows]) -> None:
         """Write a run of blocks; a cancellation waits until it is committed or has failed."""
+        ready = ready[:-1] if self._ends_hole(ready) else ready
         if not ready:
             return
         with writing(ready), self._metrics.step("commit"), anyio.CancelScope(shield=True):

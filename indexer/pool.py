@@ -17,7 +17,7 @@ import structlog
 from indexer.block import height
 from indexer.endpoints import Endpoint
 from indexer.errors import NodeError, ProofError, WrongChain, backoff
-from indexer.health import FLAPPING_STRIKES, Cause, Footing
+from indexer.health import Cause, Footing
 from indexer.link import Busy, RpcRefused, Silent, TooLarge, Unreachable
 
 log = structlog.get_logger()
@@ -142,7 +142,7 @@ class Pool:
             return min(busy, key=Endpoint.wait_s)
         nobody = not any(one.cause is None for one in order)
         # Nobody lacks anything before all were asked: one that rests for a moment may be the one that has it.
-        resting = [one for one in left if nobody or one in failures or (refused and one.strikes < FLAPPING_STRIKES)]
+        resting = [one for one in left if nobody or one in failures or (refused and one.is_hopeful)]
         if not all(one.cause is Cause.LIE for one in order):  # heads and heights cannot be checked as proofs can
             resting = [one for one in resting if one.cause is not Cause.LIE]
         return min(resting, key=lambda one: failures.get(one, 0)) if resting else None

@@ -35,7 +35,8 @@ class Portions:
         self._full = 0
         self._fitted = 0
         self._cut_s = float("-inf")
-        self._batch_max = BATCH_MAX
+        self._batch_max = self._busy_max = BATCH_MAX
+        self._busy_until_s = 0.0
         self._losses = LOSSES_MAX - 1
         self._batches_from_s = self._lists_from_s = 0.0
 
@@ -74,11 +75,21 @@ class Portions:
     @property
     def batch_max(self) -> int:
         """Requests that may go in one message; 1 where they go one by one."""
-        return 1 if time.monotonic() < self._batches_from_s else self._batch_max
+        now_s = time.monotonic()
+        if now_s < self._batches_from_s:
+            return 1
+        return min(self._batch_max, self._busy_max) if now_s < self._busy_until_s else self._batch_max
 
     def batch_fits(self) -> None:
         """A batch was answered, every request in it."""
         self._losses = 0
+
+    def batch_busy(self, answered: int) -> None:
+        """Of a batch only ``answered`` requests were, the others were too many: for a while no more go in one."""
+        fewer = max(1, answered)
+        if fewer < self.batch_max:
+            log.info("endpoint_batch_size", endpoint=self._endpoint, requests=fewer)
+            self._busy_max, self._busy_until_s = fewer, time.monotonic() + BATCHES_AGAIN_S
 
     def batch_lost(self) -> None:
         """A batch was not answered, or not in full; that happens to single requests too."""

@@ -30,6 +30,10 @@ class Unreachable(NodeError):
     """No connection could be made."""
 
 
+class GivenUp(NodeError):
+    """The connection was given up on our side, for what befell another request on it."""
+
+
 class Silent(NodeError):
     """The endpoint took a request and gave no answer in time."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
 import anyio
@@ -17,6 +18,8 @@ from indexer.devchain.rpc import CLIENT_ERROR, RpcError
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 from indexer.errors import ConfigError
+from indexer.model import BlockRows
+from indexer.store import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +155,30 @@ async def test_an_archive_that_fails_midway_leaves_a_smaller_hole_and_the_head_i
     async with DevNode(archived(HEAD + 2)) as archive:
         await index(another_database, archive.url, stop=HEAD + 2, start=SEEN - 3)
     assert_equal(await all_rows(database), await all_rows(another_database))
+
+
+async def test_the_last_block_of_a_hole_is_written_with_the_one_after_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A death between the two would leave no hole, and a block of which only a whole state was ever read."""
+    chosen = ("balances", "blocks")
+    await after_a_long_pause(database, datasets=chosen)
+    ends, fill = list[int](), Store.fill
+
+    async def noted(self: Store, blocks: Sequence[BlockRows], *given: Any) -> dict[str, int]:
+        ends.append(blocks[-1].ref.number)
+        return await fill(self, blocks, *given)
+
+    monkeypatch.setattr(Store, "fill", noted)
+    async with DevNode(archived(HEAD + 6)) as archive, DevNode(chain(HEAD, keep_states=5)) as node:
+        options = {"archive": archive.url, "datasets": chosen, "batch": 1, "workers": 1}
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(index, database, node.url, stop=HEAD + 1, **options))
+            with anyio.fail_after(30):
+                while await gaps(database):  # noqa: ASYNC110
+                    await anyio.sleep(0.05)
+            group.cancel_scope.cancel()
+    assert (ends[-2], ends[-1]) == (HEAD - 2, HEAD)
 
 
 async def test_a_dataset_whose_state_is_gone_joins_the_others_where_they_are(database: str) -> None:

@@ -90,6 +90,15 @@ async def test_when_no_endpoint_answers_the_error_names_each() -> None:
             await node.block_hash(0)
 
 
+@pytest.mark.parametrize("name", ["half a pair: \ud83d", "a\x00b", "\U0001f600"])
+async def test_text_that_is_no_unicode_is_no_reason_to_leave_an_endpoint(chain: Chain, name: str) -> None:
+    async def named(method: str, _params: object, result: Any) -> Any:
+        return name if method == "system_chain" else result
+
+    async with DevNode(chain, tamper=named) as odd, open_node([odd.url]) as node:
+        assert await node.call("system_chain") == name
+
+
 async def test_an_address_that_is_none_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="is no WebSocket address"):
         async with open_node(["http://127.0.0.1"]):

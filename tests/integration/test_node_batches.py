@@ -28,6 +28,7 @@ from indexer.scale import Runtime
 pytestmark = pytest.mark.anyio
 
 HEIGHT = 40
+TOO_BIG_CLOSE = 1009
 Answers = Callable[[list[Any]], Any]
 
 
@@ -36,6 +37,8 @@ class Batching(DevNode):
 
     answers: Answers = staticmethod(lambda answers: answers)
     batches = messages = 0
+    slow_s = 0.0
+    """How long a batch takes."""
 
     async def _answer(self, client: Any, message: str | bytes) -> str | None:
         answer = await super()._answer(client, message)
@@ -43,7 +46,11 @@ class Batching(DevNode):
         if answer is None or not answer.startswith("["):
             return answer
         self.batches += 1
+        await anyio.sleep(self.slow_s)
         made = self.answers(json.loads(answer))
+        if made == TOO_BIG_CLOSE:
+            await client.socket.close(TOO_BIG_CLOSE, "message too big")
+            raise DropConnection
         return None if made is None else json.dumps(made)
 
 
@@ -54,6 +61,11 @@ def refusal(code: int, message: str = "no") -> dict[str, Any]:
 def up_to(most: int, answers: list[Any]) -> Any:
     """As jsonrpsee over its limit on the answer to a batch."""
     return answers if len(answers) <= most else refusal(-32011, "The batch response was too large")
+
+
+def busy_after(most: int, answers: list[Any]) -> Any:
+    """As a gateway that counts the requests of a message, and not the messages."""
+    return [*answers[:most], *({**refusal(-32999, "too many"), "id": answer["id"]} for answer in answers[most:])]
 
 
 def cut(_answers: list[Any]) -> Any:
@@ -72,6 +84,9 @@ WAYS: dict[str, Answers] = {
     "at most five": partial(up_to, 5),
     "too large": partial(up_to, 1),
     "connection cut": cut,
+    "one and no more at once": partial(busy_after, 1),
+    "closed over its size": lambda answers: answers if len(answers) <= 2 else TOO_BIG_CLOSE,
+    "nothing in it": lambda _: [],
 }
 
 
@@ -139,6 +154,7 @@ async def test_however_batches_are_answered_every_block_is_the_same(
         tried = odd.batches
         await node.headers(range(1, 9))
         asked_in_batches = {"as asked", "shuffled", "with strangers", "at most five"}
+        asked_in_batches.add("closed over its size")
         assert (odd.batches > tried) == (way in asked_in_batches), "what it does not take is not tried each time"
 
 
@@ -153,6 +169,66 @@ async def test_an_endpoint_that_says_nothing_to_batches_is_soon_asked_one_by_one
             number: truth[number] for number in range(10, 14)
         }
         assert mute.batches <= 3
+
+
+def each_others(member: str, answers: list[Any]) -> Any:
+    """Each result that has this member under the id of the next one."""
+    own = [at for at, answer in enumerate(answers) if member in (answer.get("result") or ())]
+    for at, result in zip(own, [answers[at - 1]["result"] for at in own], strict=True):
+        answers[at]["result"] = result
+    return answers
+
+
+@pytest.mark.parametrize("member", ["proof", "stateRoot"])
+async def test_answers_of_a_batch_that_are_each_others_cost_the_endpoint_and_no_block(
+    chain: Chain, truth: dict[int, Any], member: str
+) -> None:
+    metrics, numbers = Metrics(), range(10, 19)
+    async with Batching(chain) as odd, DevNode(chain) as good:
+        odd.answers = partial(each_others, member)  # type: ignore[method-assign]
+        async with open_node([odd.url, good.url], metrics=metrics) as node:
+            found = await read(node, chain, numbers, Prediction())
+    assert {number: (one.changes, one.reads) for number, one in found.items()} == {n: truth[n] for n in numbers}
+    assert left(metrics, odd.url, "lie") > 0
+    assert left(metrics, good.url, "lie") == 0
+
+
+async def test_a_batch_out_of_time_is_no_reason_to_give_up_a_connection_on_which_others_are_answered(
+    chain: Chain,
+) -> None:
+    metrics, numbers = Metrics(), range(3, 9)
+    grown_meanwhile = grown(height=HEIGHT)
+    async with Batching(grown_meanwhile) as slow, open_node([slow.url], timeout_s=1.0, metrics=metrics) as node:
+        slow.slow_s = 1.3
+        async with anyio.create_task_group() as group:
+
+            async def heads() -> None:
+                async for _ in node.subscribe("chain_subscribeNewHeads"):
+                    pass
+
+            group.start_soon(heads)
+            group.start_soon(node.headers, numbers)
+            for _ in range(10):
+                await anyio.sleep(0.1)
+                grown_meanwhile.grow(1)  # a head is told of
+            with anyio.fail_after(20):
+                headers = await node.headers(numbers)
+            group.cancel_scope.cancel()
+        assert [header.ref.hash for header in headers] == [chain.at(number).hash for number in numbers]
+        assert left(metrics, slow.url, "silent") == 0
+
+
+async def test_however_many_runs_are_read_ahead_no_block_is_read_twice(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.lookahead.RUN_BLOCKS", 1)
+    async with DevNode(chain) as good, open_node([good.url]) as node, anyio.create_task_group() as group:
+        ahead = Lookahead(node, NodeCache(1 << 20), TRACKED, None, lambda _: None, 100)
+        for number in range(1, HEIGHT):
+            known = await ahead.block(number, HEIGHT, group)
+            assert known is not None
+            assert known.header.ref.hash == chain.at(number).hash
+        assert good.requests["chain_getHeader"] == 2 * HEIGHT, "each with the one before it"
 
 
 @pytest.mark.parametrize("answer", ["refused", "one hash", "none", "too few", "objects"])

@@ -62,6 +62,32 @@ async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follo
         assert (cuts, endpoint.portions.keys_max) == (2, keys_max)
 
 
+async def test_what_was_under_way_when_we_gave_a_connection_up_is_held_against_nothing() -> None:
+    """One request that gets no answer costs the others their connection, and must not cost them their size."""
+    chain = simulated_chain(3)
+    chain.grow(6)
+    keys, begun = [bytes([at]) * 8 for at in range(40)], 0
+
+    async def mute_at_first(method: str, _params: object, result: Any) -> Any:
+        nonlocal begun
+        if method == "state_getReadProof":
+            begun += 1
+            await anyio.sleep(3.0 if begun == 1 else 0)  # one after the other: those behind it are not answered either
+        return result
+
+    async with DevNode(chain, tamper=mute_at_first) as devnode, open_node([devnode.url], timeout_s=1.0) as node:
+        endpoint = node._pool.endpoints[0]
+        async with anyio.create_task_group() as group:
+            group.start_soon(node.read_proof, keys, chain.at(1).hash)
+            await anyio.sleep(0.4)  # that one runs out of time, the others do not
+            group.start_soon(node.read_proof, keys, chain.at(2).hash)
+            for height in (3, 5):
+                states = [(keys, chain.at(at).hash, lambda _: None) for at in (height, height + 1)]
+                group.start_soon(node.read_proofs, states)
+        assert begun == 1 + 6, "each of them is asked for once more"
+        assert (endpoint.portions.keys_max, endpoint.portions.batch_max) == (1000, 64)
+
+
 async def test_what_is_still_told_to_a_subscription_that_ends_is_not_kept_for_another_one() -> None:
     """A run that ends leaves its connection to the next one: else each would leave some notifications there."""
     chain = simulated_chain(3)

@@ -92,6 +92,15 @@ async def test_refusals_lower_what_is_asked_at_once_and_answers_win_it_back() ->
     assert gate.spacing_s == 0
 
 
+async def test_a_message_of_several_requests_takes_the_time_of_as_many() -> None:
+    gate = Gate(8)
+    gate.refused(0.0)
+    async with gate.entered(5) as started_s:
+        pass
+    async with gate.entered() as next_s:
+        assert next_s - started_s > 4 * gate.spacing_s
+
+
 async def test_http_429_at_the_handshake_is_waited_out_as_long_as_it_says(chain: Chain, metrics: Metrics) -> None:
     tries = 0
 

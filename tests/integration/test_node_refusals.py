@@ -55,7 +55,9 @@ async def test_a_busy_archive_is_not_one_without_the_state() -> None:
         assert not await heal.is_dropped(node, old, head)
 
 
-async def test_state_is_not_dropped_before_the_endpoint_that_rests_was_asked() -> None:
+@pytest.mark.parametrize("failures", [1, 5])
+async def test_state_is_not_dropped_before_the_endpoint_that_rests_was_asked(failures: int) -> None:
+    """However often it failed, as long as it has answered lately."""
     chain = grown()
     old, head = chain.at(1).hash, chain.finalized.hash
     async with (
@@ -65,5 +67,19 @@ async def test_state_is_not_dropped_before_the_endpoint_that_rests_was_asked() -
     ):
         await node.header(old)
         endpoint = node._pool.endpoints[0]
-        endpoint.leave(Cause.SILENT, "did not answer in time")
+        for _ in range(failures):
+            endpoint.leave(Cause.SILENT, "did not answer in time")
         assert not await heal.is_dropped(node, old, head)
+
+
+async def test_state_counts_as_dropped_although_an_endpoint_rests_that_gave_no_answer_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("indexer.health.RECENT_S", 0.0)
+    chain = grown()
+    old, head = chain.at(1).hash, chain.finalized.hash
+    async with DevNode(grown(keep_states=2)) as pruned, open_node(["ws://127.0.0.1:9", pruned.url]) as node:
+        await node.header(old)
+        for _ in range(3):
+            node._pool.endpoints[0].leave(Cause.UNREACHABLE, "cannot be reached")
+        assert await heal.is_dropped(node, old, head)
