@@ -74,6 +74,8 @@ async def under_way(store: Store) -> list[Staged]:
         for one in found:
             for table, rows in one.rows.items():  # unlogged tables are empty after a crash of the server
                 name = await connection.fetchval("SELECT to_regclass($1)::text", _name(one, table))
+                if name is not None:  # another role may have made it
+                    await connection.execute("SELECT first_state_table($1, $2)", one.id, table)
                 if name is None or await connection.fetchval(f"SELECT count(*) FROM {name}") != rows:
                     await connection.execute("SELECT first_state_forget($1)", one.id)
                     break
