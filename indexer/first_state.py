@@ -25,10 +25,11 @@ from indexer import staging
 from indexer.capture import Progress, Tracked, capture, fetch, surveyed
 from indexer.datasets.base import Dataset
 from indexer.decode import block_rows, decode, stopped_by
-from indexer.errors import DecodeError
+from indexer.errors import DecodeError, Reorg, backoff
+from indexer.heads import MISSING_BLOCK_PATIENCE_S
 from indexer.heal import is_dropped
 from indexer.metrics import Metrics
-from indexer.model import BlockRows, Captured, Header, ItemRef, RawChange, Row
+from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RawChange, Row
 from indexer.node import Node
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime, StorageItem
@@ -87,7 +88,8 @@ class FirstState:
         """Read the state of ``header``'s block, or what is missing of it; its rows wait under ``staged``.
 
         ``followed`` tells, at the end, whether the block is final and where the head is. None if it was stopped.
-        Raises as ``capture`` and ``decode`` do. What was read before is kept for the next try.
+        Raises as ``capture`` and ``decode`` do, and ``Reorg`` if the block is taken back meanwhile. What was read
+        before is kept for the next try.
         """
         number, state = header.ref.number, (parent or header).ref.hash
         plain, began_s = replace(self._tracked, items=()), time.monotonic()
@@ -110,6 +112,7 @@ class FirstState:
                     runtime, staged = better, await self._read(captured, better, staged, progress)
             if self._stopping:
                 return None
+            await self._check(header.ref)
             log.info("bootstrap_decoded", block=number, keys=staged.keys, seconds=round(time.monotonic() - began_s, 1))
             return self._block(captured, runtime, staged, *followed())
         except DecodeError as error:
@@ -180,6 +183,7 @@ class FirstState:
         self, captured: Captured, runtime: Runtime, staged: Staged, stretches: MemoryObjectReceiveStream[Stretch]
     ) -> Staged:
         async for stretch in stretches:
+            await self._check(captured.header.ref)
             rows, untyped = await anyio.to_thread.run_sync(self._rows, captured, runtime, stretch.entries)
             reached = replace(
                 staged,
@@ -192,6 +196,12 @@ class FirstState:
                 staged = await staging.add(self._store, staged, rows, self._tables, reached)
             self._metrics.progressed()
         return staged
+
+    async def _check(self, block: BlockRef) -> None:
+        """Raise ``Reorg`` if another block has taken its height: a node serves the state of one that lost, too."""
+        there = await self._node.block_hash(block.number)
+        if there is not None and there != block.hash:
+            raise Reorg(f"block {block} is not on the chain any more: its first state is not read on")
 
     def _rows(
         self, captured: Captured, runtime: Runtime, entries: tuple[RawChange, ...]
@@ -265,10 +275,23 @@ async def still_served(node: Node, store: Store, datasets: Sequence[Dataset], he
             await forget(store, staged, "nobody wants its datasets any more")
         elif not staged.serves(wanted):
             await forget(store, staged, "this version keeps its datasets otherwise")
-        elif await node.block_hash(staged.block.number) != staged.block.hash:
-            await forget(store, staged, "its block is not on the chain any more")
+        elif (there := await _block_hash(node, staged.block.number)) != staged.block.hash:
+            reason = "no endpoint has its block" if there is None else "its block is not on the chain any more"
+            await forget(store, staged, reason)
         elif await is_dropped(node, staged.block.hash, head_hash):
             await forget(store, staged, "no endpoint has its state any more")
         else:
             found.append(staged)
     return found
+
+
+async def _block_hash(node: Node, number: int) -> bytes | None:
+    """What is at a height. Waited for for a while: an endpoint that lags proves nothing."""
+    delays = backoff(0.1, 3.0)
+    with anyio.move_on_after(MISSING_BLOCK_PATIENCE_S):
+        while True:
+            found = await node.block_hash(number)
+            if found is not None:
+                return found
+            await anyio.sleep(next(delays))
+    return None
