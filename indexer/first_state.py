@@ -8,8 +8,10 @@ row functions of datasets with storage items make each row of one change.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -23,10 +25,11 @@ from indexer import staging
 from indexer.capture import Progress, Tracked, capture, fetch, surveyed
 from indexer.datasets.base import Dataset
 from indexer.decode import block_rows, decode, stopped_by
-from indexer.errors import DecodeError
+from indexer.errors import DecodeError, Reorg, backoff
+from indexer.heads import MISSING_BLOCK_PATIENCE_S
 from indexer.heal import is_dropped
 from indexer.metrics import Metrics
-from indexer.model import BlockRows, Captured, Header, ItemRef, RawChange, Row
+from indexer.model import BlockRef, BlockRows, Captured, Header, ItemRef, RawChange, Row
 from indexer.node import Node
 from indexer.runtimes import Runtimes
 from indexer.scale import Runtime, StorageItem
@@ -41,6 +44,9 @@ log = structlog.get_logger()
 STRETCH_KEYS, STRETCH_BYTES = 20_000, 16_000_000
 """Keys, or bytes of values, that become rows together."""
 WANTED_AT_ONCE = 4_000
+OBJECTS_BETWEEN_SEARCHES = 200_000
+"""More objects than before at which Python looks for cycles among them. A stretch has hundreds of thousands and hardly
+a cycle: at the usual 700 the looking takes a quarter of all the time."""
 
 Followed: TypeAlias = "Callable[[], tuple[bool, int | None]]"
 
@@ -82,7 +88,8 @@ class FirstState:
         """Read the state of ``header``'s block, or what is missing of it; its rows wait under ``staged``.
 
         ``followed`` tells, at the end, whether the block is final and where the head is. None if it was stopped.
-        Raises as ``capture`` and ``decode`` do. What was read before is kept for the next try.
+        Raises as ``capture`` and ``decode`` do, and ``Reorg`` if the block is taken back meanwhile. What was read
+        before is kept for the next try.
         """
         number, state = header.ref.number, (parent or header).ref.hash
         plain, began_s = replace(self._tracked, items=()), time.monotonic()
@@ -92,7 +99,8 @@ class FirstState:
             with anyio.CancelScope(shield=True):
                 staged = await self._going_on(header)
             try:
-                staged = await self._read(captured, runtime, staged, progress)
+                with _few_searches():
+                    staged = await self._read(captured, runtime, staged, progress)
             except DecodeError:
                 better = await self._runtimes.corrected(captured.code_hash, runtime, state)
                 if better is None:
@@ -100,9 +108,11 @@ class FirstState:
                 with anyio.CancelScope(shield=True):
                     await forget(self._store, staged, "its metadata was corrected")
                     staged = await staging.begin(self._store, header.ref, self._datasets)
-                runtime, staged = better, await self._read(captured, better, staged, progress)
+                with _few_searches():
+                    runtime, staged = better, await self._read(captured, better, staged, progress)
             if self._stopping:
                 return None
+            await self._check(header.ref)
             log.info("bootstrap_decoded", block=number, keys=staged.keys, seconds=round(time.monotonic() - began_s, 1))
             return self._block(captured, runtime, staged, *followed())
         except DecodeError as error:
@@ -173,6 +183,7 @@ class FirstState:
         self, captured: Captured, runtime: Runtime, staged: Staged, stretches: MemoryObjectReceiveStream[Stretch]
     ) -> Staged:
         async for stretch in stretches:
+            await self._check(captured.header.ref)
             rows, untyped = await anyio.to_thread.run_sync(self._rows, captured, runtime, stretch.entries)
             reached = replace(
                 staged,
@@ -185,6 +196,12 @@ class FirstState:
                 staged = await staging.add(self._store, staged, rows, self._tables, reached)
             self._metrics.progressed()
         return staged
+
+    async def _check(self, block: BlockRef) -> None:
+        """Raise ``Reorg`` if another block has taken its height: a node serves the state of one that lost, too."""
+        there = await self._node.block_hash(block.number)
+        if there is not None and there != block.hash:
+            raise Reorg(f"block {block} is not on the chain any more: its first state is not read on")
 
     def _rows(
         self, captured: Captured, runtime: Runtime, entries: tuple[RawChange, ...]
@@ -220,6 +237,17 @@ class FirstState:
         return lambda item: self._runtimes.last_type(item, number)
 
 
+@contextmanager
+def _few_searches() -> Iterator[None]:
+    """Look for cycles of garbage rarely, as many objects are made that soon go all by themselves."""
+    before = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _left(found: Survey, surveyed_nodes: int, ahead: Sequence[Place]) -> float:
     """About how many nodes and values are still to be read: those ahead, but for the part that the survey has read."""
     values = sum(place.is_value and not place.is_at_hand for place in ahead)
@@ -247,10 +275,23 @@ async def still_served(node: Node, store: Store, datasets: Sequence[Dataset], he
             await forget(store, staged, "nobody wants its datasets any more")
         elif not staged.serves(wanted):
             await forget(store, staged, "this version keeps its datasets otherwise")
-        elif await node.block_hash(staged.block.number) != staged.block.hash:
-            await forget(store, staged, "its block is not on the chain any more")
+        elif (there := await _block_hash(node, staged.block.number)) != staged.block.hash:
+            reason = "no endpoint has its block" if there is None else "its block is not on the chain any more"
+            await forget(store, staged, reason)
         elif await is_dropped(node, staged.block.hash, head_hash):
             await forget(store, staged, "no endpoint has its state any more")
         else:
             found.append(staged)
     return found
+
+
+async def _block_hash(node: Node, number: int) -> bytes | None:
+    """What is at a height. Waited for for a while: an endpoint that lags proves nothing."""
+    delays = backoff(0.1, 3.0)
+    with anyio.move_on_after(MISSING_BLOCK_PATIENCE_S):
+        while True:
+            found = await node.block_hash(number)
+            if found is not None:
+                return found
+            await anyio.sleep(next(delays))
+    return None

@@ -27,6 +27,8 @@ from indexer.session import Connection
 from indexer.store import Store
 
 ROWS_MOVED_PER_SECOND_AT_LEAST = 1_000
+NOTICE_A_DEAD_CLIENT = "SET LOCAL client_connection_check_interval = '500ms'"
+"""Each statement of the last transaction may take a minute: whoever is killed in it must not hold the writer lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ async def under_way(store: Store) -> list[Staged]:
         for one in found:
             for table, rows in one.rows.items():  # unlogged tables are empty after a crash of the server
                 name = await connection.fetchval("SELECT to_regclass($1)::text", _name(one, table))
+                if name is not None:  # another role may have made it
+                    await connection.execute("SELECT first_state_table($1, $2)", one.id, table)
                 if name is None or await connection.fetchval(f"SELECT count(*) FROM {name}") != rows:
                     await connection.execute("SELECT first_state_forget($1)", one.id)
                     break
@@ -112,10 +116,12 @@ async def narrow(store: Store, staged: Staged, datasets: Sequence[Dataset]) -> S
     """Go on for some of its datasets only: what waits of the others is never used."""
     if staged.datasets == ways(datasets):
         return staged
+    items = {item for dataset in datasets for item in dataset.items}
+    staged = replace(staged, datasets=ways(datasets), untyped=staged.untyped & items)
     async with store.transaction("go on with a first state") as connection:
-        told = json.dumps(ways(datasets))
+        told = json.dumps(staged.datasets)
         await connection.execute("UPDATE first_states SET datasets = $2 WHERE id = $1", staged.id, told)
-    return replace(staged, datasets=ways(datasets))
+    return staged
 
 
 async def drop(store: Store, staged: Staged) -> None:
@@ -166,6 +172,7 @@ async def commit(
     (staged,) = [one for one in await under_way(store) if one.id == block.staged]
     timeout_s = 60.0 + block.staged_rows / ROWS_MOVED_PER_SECOND_AT_LEAST
     async with store.transaction(f"write the first state of block {number}", timeout_s) as connection:
+        await connection.execute(NOTICE_A_DEAD_CLIENT)
         token = await connection.fetchval("SELECT token FROM writer")
         for dataset in datasets:
             for table in dataset.tables:

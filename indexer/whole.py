@@ -9,7 +9,7 @@ at last the state root, gives it; what lies up to ``after`` is passed over unrea
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from indexer.model import HashedValue, RawChange
@@ -39,6 +39,8 @@ class Found(NamedTuple):
     wants: list[Want]
     """Each hash once; none at the end."""
 
+
+_SLOTS = tuple(bytes((slot,)) for slot in range(15, -1, -1))
 
 Walk: TypeAlias = Generator[Found, Mapping[bytes, bytes], None]
 
@@ -70,22 +72,22 @@ def walk(
         entries: list[RawChange] = []
         while stack and len(wants) < batch and len(entries) < batch:
             place = stack.pop()
-            raw = place.ref
-            if not place.is_at_hand:
+            path, raw, is_value, is_at_hand, _, _ = place
+            if not is_at_hand:
                 read = sent.get(raw)
                 if read is None:
                     read = nodes.get(raw)
                 if read is None:
-                    wants.setdefault(raw, Want(place.path, raw, False, place.is_value))
+                    wants.setdefault(raw, Want(path, raw, False, is_value))
                     waiting.append(place)
                     continue
                 raw = read
-            if not place.is_value:
-                stack.extend(_below(place, raw, wanted, last))
+            if not is_value:
+                stack += _below(place, raw, wanted, last)
             elif waiting:  # what lies before it is not read yet
-                waiting.append(place if place.is_at_hand else Place(place.path, raw, True, True, True, True))
+                waiting.append(place if is_at_hand else Place(path, raw, True, True, True, True))
             else:
-                entries.append(RawChange(pack(place.path), raw))
+                entries.append(RawChange(pack(path), raw))
         stack.extend(reversed(waiting))
         if entries or wants:
             sent = yield Found(entries, list(wants.values()))
@@ -99,21 +101,19 @@ def walk(
 def _below(place: Place, raw: bytes, wanted: Sequence[bytes], last: bytes | None) -> list[Place]:
     """What a node's own value and its children are, as far as they are wanted; the first one last."""
     node = decode_node(raw)
-    path = place.path + node.partial
+    path, value = place.path + node.partial, node.value
     is_wanted = place.is_wanted or _is_inside(path, wanted)
     is_behind = place.is_behind or last is None or (path > last and not last.startswith(path))
     found: list[Place] = []
-    for slot in range(15, -1, -1) if node.children is not None else ():
-        child = node.children[slot] if node.children is not None else None
+    for slot, child in zip(_SLOTS, reversed(node.children), strict=True) if node.children is not None else ():
         if child is None:
             continue
-        below = path + bytes((slot,))
+        below = path + slot
         if not (is_wanted or _is_relevant(below, wanted)):
             continue
         if not is_behind and last is not None and below < last[: len(below)]:
             continue
         found.append(Place(below, child, False, len(child) < HASH_LENGTH, is_wanted, is_behind))
-    value = node.value
     if value is not None and is_wanted and (is_behind or last is None or path > last):
         if len(path) % 2:
             raise BadNode(f"a value stands at the odd path {path.hex()[1::2]}")
@@ -142,8 +142,3 @@ def _is_relevant(path: bytes, wanted: Sequence[bytes]) -> bool:
     """Whether a wanted key can lie at or below ``path``."""
     at = bisect_right(wanted, path)
     return (at < len(wanted) and wanted[at].startswith(path)) or (at > 0 and path.startswith(wanted[at - 1]))
-
-
-def reads_ahead(places: Sequence[Place]) -> Iterator[bytes]:
-    """The paths of the nodes that lie ahead and have to be asked for."""
-    return (place.path for place in places if not place.is_at_hand and not place.is_value)

@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table, and what waits of first states: they are read anew."""
+    """Drop the table: what waits of first states is lost, and read anew after the next upgrade."""
     op.execute("select first_state_forget(id) from first_states")
     sql.undo("0043_first_states")
     tables.drop("first_states")

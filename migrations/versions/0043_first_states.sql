@@ -12,11 +12,19 @@ begin
         raise insufficient_privilege using message = 'only who writes cursors may keep a first state';
     end if;
     if to_regclass(place || '.' || quote_ident(made)) is null then
+        if id is null or name is null or to_regclass(place || '.' || quote_ident(name)) is null then
+            raise exception 'no first state % with rows of a table "%" can be kept', id, name
+                using errcode = 'invalid_parameter_value', hint = 'See first_states, and the tables of the datasets.';
+        end if;
         execute format('create unlogged table %s.%I as select * from %s.%I with no data', place, made, place, name);
         execute format('alter table %s.%I drop column block_number', place, made);
         execute format(
             'comment on table %s.%I is %L', place, made, 'Rows of a first state that is not whole yet: see first_states.'
         );
+    end if;
+    if not has_table_privilege(session_user, place || '.' || quote_ident(made), 'INSERT')
+        or not has_table_privilege(session_user, place || '.' || quote_ident(made), 'SELECT')
+    then  -- made just now, or by a writer that had another role
         execute format('grant select, insert, update, delete on %s.%I to %I', place, made, session_user);
     end if;
     return made;

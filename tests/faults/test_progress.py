@@ -14,7 +14,7 @@ from proxy import Proxy
 from running import committed, wait_for
 from watched import LENGTH, watched
 
-from indexer import daemon, heads, migrate, store
+from indexer import daemon, heads, migrate, staging, store
 from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DevNode, NoAnswer
@@ -218,19 +218,32 @@ async def test_a_long_migration(database: str, chain: Chain, devnode: DevNode, m
         free.set()
 
 
+@pytest.mark.parametrize("proofs", ["proofs", "no proofs"])
 async def test_a_commit_tells_of_each_table_before_its_end(
-    database: str, chain: Chain, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
+    database: str, chain: Chain, devnode: DevNode, monkeypatch: pytest.MonkeyPatch, proofs: str
 ) -> None:
     """The transaction of a whole state may take longer than the watchdog waits."""
     grow(chain, BEGUN)
     counts: list[int] = []
-    write_table = store.write_table
 
-    async def noted(*given: Any, **named: Any) -> Any:
-        counts.append(Counted.made[-1].count)
-        return await write_table(*given, **named)
+    def noted(write: Callable[..., Any]) -> Callable[..., Any]:
+        async def note(*given: Any, **named: Any) -> Any:
+            counts.append(Counted.made[-1].count)
+            return await write(*given, **named)
 
-    monkeypatch.setattr(store, "write_table", noted)
+        return note
+
+    async def without_proofs(method: str, _params: Any, result: Any) -> Any:
+        if method == "state_getReadProof":
+            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        return result
+
+    if proofs == "proofs":  # read in parts, of which the rows wait: some tables are moved, some written
+        monkeypatch.setattr(staging, "write_table", noted(staging.write_table))
+        monkeypatch.setattr(staging, "_move", noted(staging._move))
+    else:
+        devnode.tamper = without_proofs
+        monkeypatch.setattr(store, "write_table", noted(store.write_table))
     async with watched(database, devnode.url, stop=0):
         pass
     assert len(set(counts)) == len(counts) > 3, "before each table of the first block, at least those of one"

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -14,11 +15,13 @@ from proxy import Proxy
 from running import committed, index, wait_for
 from watched import LENGTH, Watched, watched
 
-from indexer import config, migrate, pipeline, session
+from indexer import config, first_state, migrate, pipeline, session
 from indexer.devchain.chain import Chain
+from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 from indexer.model import BlockRows
+from indexer.node import METHOD_NOT_FOUND
 from indexer.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -64,12 +67,18 @@ async def test_while_a_whole_state_is_read(database: str, chain: Chain, devnode:
     assert await committed(database) == -1
 
 
+@pytest.mark.parametrize("module", [first_state, pipeline], ids=["in parts", "at once, without proofs"])
 async def test_while_a_whole_state_becomes_rows_in_a_thread(
-    database: str, chain: Chain, devnode: DevNode, monkeypatch: pytest.MonkeyPatch
+    database: str, chain: Chain, devnode: DevNode, monkeypatch: pytest.MonkeyPatch, module: ModuleType
 ) -> None:
     """Nothing ends a thread from outside, and the process waits for it."""
     grow(chain, BEGUN)
     begun = anyio.Event()
+
+    async def without_proofs(method: str, _params: Any, result: Any) -> Any:
+        if method == "state_getReadProof":
+            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        return result
 
     def for_ever(*given: Any) -> BlockRows:
         progressed: Callable[[], None] = given[-1]
@@ -78,7 +87,9 @@ async def test_while_a_whole_state_becomes_rows_in_a_thread(
             progressed()
             time.sleep(0.05)
 
-    monkeypatch.setattr(pipeline, "decode", for_ever)
+    if module is pipeline:
+        devnode.tamper = without_proofs
+    monkeypatch.setattr(module, "decode", for_ever)
     async with watched(database, devnode.url, stop=LENGTH, stop_timeout_s=1.0) as line:
         with anyio.fail_after(30):
             await begun.wait()

@@ -11,28 +11,24 @@ from typing import Any
 import anyio
 import asyncpg
 import pytest
+from first_states import HEAD, START, Gate, assert_nothing_seen, broken_off, gated, tables_besides, waiting
 from running import index, running
 from structlog.testing import capture_logs
 from tables import all_rows, assert_equal
 
-from indexer import first_state, pipeline, staging, survey
+from indexer import first_state, pipeline
 from indexer.capture import Progress, capture
 from indexer.datasets import load
 from indexer.decode import block_rows, decode
 from indexer.devchain.chain import Chain
-from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DevNode
 from indexer.devchain.simulate import simulated_chain
 from indexer.devchain.tape import load_tape
-from indexer.errors import NodeError
 from indexer.first_state import FirstState, Followed
 from indexer.model import BlockRows, Header
 from indexer.schema import Log
 
 pytestmark = pytest.mark.anyio
-
-HEAD, START = 32, 25
-PROOFS = "state_getReadProof"
 
 
 class AtOnce(FirstState):
@@ -50,60 +46,9 @@ class AtOnce(FirstState):
         return block_rows(captured, decoded, runtime, self._datasets, finalized=finalized, head=head)
 
 
-class Gate:
-    """A node's answers, the keys of proofs counted; and what happens once so many parts of a state are kept."""
-
-    def __init__(self) -> None:
-        self.keys = self.calls = self.parts = 0
-        self.gone: set[str] = set()
-        """Blocks (hex hashes) whose state is dropped."""
-        self.slow_s = 0.0
-        self.last_part = 0
-        """The part after which nothing is answered any more, and the run fails; 0: there is none."""
-        self.lies_after = 10**9
-        """The part after which proofs are altered."""
-        self.ended = anyio.Event()
-
-    async def __call__(self, method: str, params: Any, result: Any) -> Any:
-        if self.ended.is_set():
-            await anyio.sleep(60)
-        if len(params) > 1 and params[-1] in self.gone and method.startswith("state_"):
-            raise RpcError(4003, "Client error: UnknownBlock: State already discarded")
-        if method != PROOFS:
-            return result
-        await anyio.sleep(self.slow_s)
-        self.keys, self.calls = self.keys + len(params[0]), self.calls + 1
-        if self.parts >= self.lies_after:
-            proof = [f"{node[:-2]}{int(node[-2:], 16) ^ 1:02x}" for node in result["proof"]]
-            return {**result, "proof": proof}
-        return result
-
-    def kept(self) -> None:
-        """A part is committed."""
-        self.parts += 1
-        if self.parts == self.last_part:
-            self.ended.set()
-            raise NodeError("this is where it dies")
-
-
-@pytest.fixture(autouse=True)
-def _short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_state, "STRETCH_KEYS", 60)
-    monkeypatch.setattr(first_state, "WANTED_AT_ONCE", 20)
-    monkeypatch.setattr(survey, "PROBES", 1)  # a survey of so small a state would read most of it
-
-
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    gate, add = Gate(), staging.add
-
-    async def add_and_tell(*given: Any) -> staging.Staged:
-        done = await add(*given)
-        gate.kept()
-        return done
-
-    monkeypatch.setattr(staging, "add", add_and_tell)
-    return gate
+    return gated(monkeypatch)
 
 
 @pytest.fixture
@@ -124,40 +69,6 @@ async def index_at_once(monkeypatch: pytest.MonkeyPatch, dsn: str, url: str, **o
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "FirstState", AtOnce)
         await index(dsn, url, **options)
-
-
-async def broken_off(dsn: str, devnode: DevNode, gate: Gate, *, after: int, **options: Any) -> None:
-    """Run until so many parts are kept, then die."""
-    gate.last_part, gate.ended = gate.parts + after, anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(partial(index, dsn, devnode.url, **options))
-        with anyio.fail_after(60):
-            await gate.ended.wait()
-        group.cancel_scope.cancel()
-    devnode.drop_connections()
-    gate.last_part, gate.ended = 0, anyio.Event()
-
-
-async def waiting(dsn: str) -> list[Any]:
-    """The first states under way."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetch("SELECT * FROM first_states")
-    finally:
-        await connection.close()
-
-
-async def tables_besides(dsn: str) -> list[str]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        found = await connection.fetch("SELECT relname FROM pg_class WHERE starts_with(relname::text, 'first_state_')")
-        return [row[0] for row in found]
-    finally:
-        await connection.close()
-
-
-def assert_nothing_seen(found: dict[str, list[tuple[object, ...]]]) -> None:
-    assert not [name for name, rows in found.items() if rows and name not in ("chain", "writer", "first_states")]
 
 
 @pytest.mark.parametrize("start", [0, 11, 25])
@@ -220,66 +131,6 @@ async def test_killed_in_the_middle_it_goes_on_behind_the_last_part_and_nobody_s
     assert await tables_besides(database) == []
 
 
-async def test_killed_again_and_again_it_ends_all_the_same(
-    database: str, another_database: str, devnode: DevNode, gate: Gate
-) -> None:
-    await index(another_database, devnode.url, start=START, stop=START)
-    reached = [0]
-    for _ in range(3):
-        await broken_off(database, devnode, gate, after=2, start=START, stop=START)
-        reached += [row["keys_read"] for row in await waiting(database)]
-    await index(database, devnode.url, start=START, stop=START)
-    assert reached == sorted(set(reached))
-    assert len(reached) == 4
-    assert_equal(await all_rows(database), await all_rows(another_database))
-
-
-async def test_begun_at_the_newest_block_it_goes_on_with_that_block_although_the_chain_has_moved(
-    database: str, another_database: str, devnode: DevNode, gate: Gate
-) -> None:
-    await broken_off(database, devnode, gate, after=2, start="latest", stop=HEAD + 3)
-    (begun,) = await waiting(database)
-    devnode.chain.grow(3)
-    devnode.chain.finalize(HEAD + 3)
-    await index(database, devnode.url, start="latest", stop=HEAD + 3)
-    await index(another_database, devnode.url, start=begun["block_number"], stop=HEAD + 3)
-    assert begun["block_number"] == HEAD
-    assert begun["keys_read"] > 0
-    assert_equal(await all_rows(database), await all_rows(another_database))
-
-
-async def test_where_the_state_is_gone_meanwhile_it_begins_anew_and_says_so(
-    database: str, another_database: str, devnode: DevNode, gate: Gate
-) -> None:
-    await broken_off(database, devnode, gate, after=2, start="latest", stop=HEAD + 3)
-    gate.gone = {"0x" + devnode.chain.at(number).hash.hex() for number in range(HEAD + 1)}
-    devnode.chain.grow(3)
-    devnode.chain.finalize(HEAD + 3)
-    with capture_logs() as lines:
-        await index(database, devnode.url, start="latest", stop=HEAD + 3)
-    (told,) = [line for line in lines if line["event"] == "first_state_dropped"]
-    assert (told["block"], told["reason"]) == (HEAD, "no endpoint has its state any more")
-    await index(another_database, devnode.url, start="latest", stop=HEAD + 3)
-    assert_equal(await all_rows(database), await all_rows(another_database))
-    assert await tables_besides(database) == []
-
-
-async def test_a_node_that_begins_to_lie_ends_the_run_and_an_honest_one_goes_on(
-    database: str, another_database: str, devnode: DevNode, gate: Gate
-) -> None:
-    gate.lies_after = 2
-    with anyio.move_on_after(5) as time:
-        await index(database, devnode.url, start=START, stop=START)
-    assert time.cancelled_caught
-    assert_nothing_seen(await all_rows(database))
-    (begun,) = await waiting(database)
-    assert begun["keys_read"] > 0
-    gate.lies_after = 10**9
-    await index(database, devnode.url, start=START, stop=START)
-    await index(another_database, devnode.url, start=START, stop=START)
-    assert_equal(await all_rows(database), await all_rows(another_database))
-
-
 async def test_for_other_datasets_it_begins_anew_and_for_fewer_it_goes_on(
     database: str, another_database: str, devnode: DevNode, gate: Gate
 ) -> None:
@@ -291,21 +142,6 @@ async def test_for_other_datasets_it_begins_anew_and_for_fewer_it_goes_on(
         await index(database, devnode.url, datasets=("blocks", "stake", "neurons"), **chosen)
     assert [line["event"] for line in lines].count("first_state_resumed") == 1
     await index(another_database, devnode.url, datasets=("blocks", "stake", "neurons"), **chosen)
-    assert_equal(await all_rows(database), await all_rows(another_database))
-
-
-async def test_rows_that_a_crash_of_the_server_took_are_read_anew(
-    database: str, another_database: str, devnode: DevNode, gate: Gate
-) -> None:
-    await broken_off(database, devnode, gate, after=3, start=START, stop=START)
-    connection = await asyncpg.connect(database)
-    tables = await tables_besides(database)
-    await connection.execute(f"TRUNCATE {tables[0]}")  # what a crash does to unlogged tables
-    await connection.close()
-    with capture_logs() as lines:
-        await index(database, devnode.url, start=START, stop=START)
-    assert not [line for line in lines if line["event"] == "first_state_resumed"]
-    await index(another_database, devnode.url, start=START, stop=START)
     assert_equal(await all_rows(database), await all_rows(another_database))
 
 
