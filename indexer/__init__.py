@@ -48,6 +48,7 @@ The path of the data, readable from the listing of this folder:
 * ``session``   one connection to Postgres in which every call ends in time
 * ``recent``    current rows that the last transactions read or wrote (pure)
 * ``commit``    what one transaction appends
+* ``together``  a run of blocks in few round trips: few rows of many tables read in one, appended in one
 * ``upkeep``    current rows made what the histories say, in one round trip
 * ``addresses`` the SS58 text of every account, written once
 * ``mending``   rows of blocks that are not the next ones: filled in, replaced, taken back, repaired

@@ -7,6 +7,7 @@ was given. History and logs go in by COPY, which is several times faster than an
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,62 +18,60 @@ from sqlalchemy.dialects.postgresql import JSONB
 from indexer import statements
 from indexer.merge import Key, Merged, Patch, Values, merge
 from indexer.model import BlockRows, Row
-from indexer.recent import Recent
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
 
 ROWS_PER_STATEMENT = 20_000
 ROWS_MERGED_AT_ONCE = 50_000
 
+_TEXT_OF = json.JSONEncoder(sort_keys=True).encode
+
 
 def by_table(blocks: Iterable[BlockRows]) -> dict[str, list[Patch]]:
     """The rows of a run of blocks per table, in block order."""
-    patches: dict[str, list[Patch]] = {}
+    patches: defaultdict[str, list[Patch]] = defaultdict(list)
     for block in blocks:
+        number = block.ref.number
         for row in block.rows:
-            patches.setdefault(row.table, []).append((block.ref.number, row))
+            patches[row.table].append((number, row))
     return patches
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What ``write_table`` has done."""
+    """What has been appended to a table."""
 
     rows: int
-    """History or log rows appended."""
+    """History or log rows."""
     accounts: set[bytes]
-    """Those that occur in them."""
-    is_current: bool
+    """Those in them that may have no text yet."""
+    gone: Sequence[Key] = ()
+    """Keys whose current rows have still to go."""
+    is_current: bool = True
     """False: the current rows have still to follow (``upkeep``)."""
 
 
-async def write_table(
-    connection: Connection, table: Keyed | Log, patches: list[Patch], recent: Recent, *, anew: int | None
-) -> Written:
-    """Write one table's rows, but for the current rows that exist after them: ``upkeep.renew`` takes them over.
-
-    ``anew`` is a block whose rows are the whole table: what is stored and not among them ends there.
+async def write_table(connection: Connection, table: Keyed | Log, patches: list[Patch], *, anew: int) -> Written:
+    """Write what is the whole of a table as of block ``anew``, but for the current rows that exist after it:
+    ``upkeep.renew`` takes them over. What is stored and not among ``patches`` ends there.
     """
     if isinstance(table, Log):
         accounts, rows = await write_log(connection, table, patches)
-        return Written(rows, accounts, is_current=True)
-    is_empty = False
-    if anew is None:
-        base, unknown = recent.find(table.name, {row.key for _, row in patches})
-        base.update(await read_rows(connection, table, unknown, statements.select_current(table)))
-        merged = await merge_on(table, base, patches)
-        recent.keep(table.name, merged.state)
-    else:
-        found = await connection.fetch(statements.select_all(table))
-        merged = await merge_on(table, dict(stored(table, found)), patches, anew)
-        is_empty = not found
+        return Written(rows, accounts)
+    found = await connection.fetch(statements.select_all(table))
+    merged = await merge_on(table, dict(stored(table, found)), patches, anew)
     accounts = await append(connection, table, merged)
-    if is_empty:
+    if not found:
         columns = statements.current_columns(table)
         await connection.copy_records_to_table(table.current.name, records=merged.current, columns=columns)
-    for part in parts(merged.gone):
+    await drop_current(connection, table, merged.gone)
+    return Written(len(merged.history), accounts, is_current=not found or not merged.last_block)
+
+
+async def drop_current(connection: Connection, table: Keyed, keys: Sequence[Key]) -> None:
+    """Delete the current rows of keys that have ended."""
+    for part in parts(keys):
         await connection.execute(statements.delete_current(table), *arrays(part, len(table.keys)))
-    return Written(len(merged.history), accounts, is_current=is_empty or not merged.last_block)
 
 
 async def read_rows(
@@ -106,38 +105,53 @@ def stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Ke
     positions = [at for at, name in enumerate(table.values) if name in names]
     for record in found:
         row = tuple(record)
-        yield row[:width], _as_written(row[width:end], positions)
+        values = row[width:end]
+        for at in positions:
+            if values[at] is not None:
+                values = _as_written(values, positions)
+                break
+        yield row[:width], values
 
 
 def _as_written(values: Values, positions: Sequence[int]) -> Values:
     """asyncpg gives JSON as Postgres writes it, which orders keys its own way."""
-    if all(values[at] is None for at in positions):
-        return values
     changed = list(values)
     for at in positions:
         value = changed[at]
         if isinstance(value, str):
-            changed[at] = json.dumps(json.loads(value), sort_keys=True)
+            changed[at] = _TEXT_OF(json.loads(value))
     return tuple(changed)
 
 
 async def append(connection: Connection, table: Keyed, merged: Merged) -> set[bytes]:
     """Append history rows; returns the accounts in them."""
-    columns = statements.history_columns(table)
-    if merged.history:
-        merged.history.sort()  # neighbours in the primary key, and in the indexes that begin as it does, go in together
-        await connection.copy_records_to_table(table.history.name, records=merged.history, columns=columns)
-    return accounts_in(merged.history, columns, table.accounts)
+    await append_rows(connection, table, merged.history)
+    return accounts_in(merged.history, statements.appended_columns(table), table.accounts)
 
 
 async def write_log(connection: Connection, table: Log, patches: list[Patch]) -> tuple[set[bytes], int]:
     """Append a log table's rows; returns the accounts in them, and how many they are."""
-    columns, names = statements.log_columns(table), table.values
-    records = [
+    records = log_records(table, patches)
+    await append_rows(connection, table, records)
+    return accounts_in(records, statements.appended_columns(table), table.accounts), len(records)
+
+
+def log_records(table: Log, patches: list[Patch]) -> list[tuple[object, ...]]:
+    """Rows of a log table."""
+    names = table.values
+    return [
         (number, *row.key, *map((row.values or {}).get, names)) for number, row in comparable_patches(table, patches)
     ]
-    await connection.copy_records_to_table(table.name, records=records, columns=columns)
-    return accounts_in(records, columns, table.accounts), len(records)
+
+
+async def append_rows(connection: Connection, table: Keyed | Log, rows: list[tuple[object, ...]]) -> None:
+    """Append rows to a history or log."""
+    if isinstance(table, Keyed):
+        rows.sort()  # neighbours in the primary key, and in the indexes that begin as it does, go in together
+    if rows:
+        await connection.copy_records_to_table(
+            statements.appended(table), records=rows, columns=statements.appended_columns(table)
+        )
 
 
 def accounts_in(rows: Sequence[tuple[object, ...]], columns: Sequence[str], accounts: Sequence[str]) -> set[bytes]:
@@ -166,10 +180,12 @@ def comparable_patches(table: Keyed | Log, patches: list[Patch]) -> list[Patch]:
     ]
 
 
-def _with_text(row: Row, names: Iterable[str]) -> Row:
-    values = row.values or {}
-    texts = {name: json.dumps(values[name], sort_keys=True) for name in names if values.get(name) is not None}
-    return Row(row.table, row.key, {**values, **texts}) if texts else row
+def _with_text(row: Row, names: frozenset[str]) -> Row:
+    values = dict(row.values or {})
+    for name in names.intersection(values):
+        if values[name] is not None:
+            values[name] = _TEXT_OF(values[name])
+    return Row(row.table, row.key, values)
 
 
 async def keep_runtimes(connection: Connection, blocks: Sequence[BlockRows]) -> None:

@@ -6,8 +6,10 @@ a block did not touch are carried over from the row before, in block order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import TypeAlias
 
 from indexer.model import Row
@@ -34,16 +36,22 @@ class Merged:
     def current(self) -> list[tuple[object, ...]]:
         """Changed rows that exist after the run: (key…, block_number, value…)."""
         state = self.state
-        return [(*key, number, *state[key]) for key, number in self.last_block.items() if _exists(state[key])]
+        return [(*key, number, *state[key]) for key, number in self.last_block.items() if exists(state[key])]
 
     @property
     def gone(self) -> list[Key]:
         """Changed keys that no longer exist after the run."""
-        return [key for key in self.last_block if not _exists(self.state[key])]
+        return [key for key in self.last_block if not exists(self.state[key])]
 
 
-def _exists(values: Values) -> bool:
-    return any(value is not None for value in values)
+def exists(values: Values) -> bool:
+    """Whether a row with these values is stored."""
+    return values != (None,) * len(values)
+
+
+@lru_cache(maxsize=1024)
+def _positions(columns: tuple[str, ...]) -> dict[str, int]:
+    return {name: at for at, name in enumerate(columns)}
 
 
 def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *, anew: int | None = None) -> Merged:
@@ -55,11 +63,12 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *,
     from ``base``, which then holds every row there is, and keys that the patches do not name end there.
     """
     columns = table.values
-    position = {name: at for at, name in enumerate(columns)}
+    position = _positions(columns)
     nothing: Values = (None,) * len(columns)
     merged = Merged([], {}, {})
     history, last_block, state = merged.history, merged.last_block, merged.state
-    named: dict[Key, list[object]] = {}  # by the present block, with the values it gives
+    named: dict[Key, Sequence[object]] = {}  # by the present block, with the values it gives
+    whole = itemgetter(*columns) if len(columns) > 1 else None
 
     def end_of_block() -> None:
         for key, given in named.items():
@@ -73,20 +82,20 @@ def merge(table: Keyed, base: Mapping[Key, Values], patches: Iterable[Patch], *,
     block = -1
     if anew is not None:
         block = anew
-        named.update((key, list(nothing)) for key in base)
+        named.update(dict.fromkeys(base, nothing))
     for number, row in patches:
         if number != block:
             end_of_block()
             block = number
         key, patch = row.key, row.values
         if patch is None:
-            named[key] = list(nothing)
+            named[key] = nothing
         elif len(patch) == len(columns):
-            named[key] = [patch[name] for name in columns]
+            named[key] = whole(patch) if whole else (patch[columns[0]],)
         else:
             values = named.get(key)
-            if values is None:
-                values = named[key] = list(state.get(key) or base.get(key, nothing))
+            if not isinstance(values, list):
+                values = named[key] = list(values or state.get(key) or base.get(key, nothing))
             for name, value in patch.items():
                 values[position[name]] = value
     end_of_block()

@@ -20,7 +20,6 @@ from indexer import announce, coverage, statements
 from indexer.commit import ROWS_PER_STATEMENT, as_whole, by_table, keep_runtimes, write_table
 from indexer.datasets.base import Dataset
 from indexer.model import BlockRef, BlockRows, ItemRef, Row
-from indexer.recent import Recent
 from indexer.scale import ss58_encode
 from indexer.schema import Keyed, Log
 from indexer.session import Connection
@@ -182,7 +181,7 @@ async def commit(
                         await _stage(connection, staged, table, rows)
                     written[table.name] = await _move(connection, staged, dataset, table)
                 else:
-                    done = await write_table(connection, table, rows, Recent(), anew=number)
+                    done = await write_table(connection, table, rows, anew=number)
                     written[table.name] = done.rows
                     if isinstance(table, Keyed) and not done.is_current:
                         changed.append(table)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from indexer.schema import Keyed, Log
 
@@ -42,6 +43,23 @@ def log_columns(table: Log) -> tuple[str, ...]:
     return ("block_number", *table.keys, *table.values)
 
 
+@lru_cache(maxsize=1024)
+def appended_columns(table: Keyed | Log) -> tuple[str, ...]:
+    """Columns of a row of a history or log."""
+    return log_columns(table) if isinstance(table, Log) else history_columns(table)
+
+
+def appended(table: Keyed | Log) -> str:
+    """The history or log that each block appends to."""
+    return table.table.name if isinstance(table, Log) else table.history.name
+
+
+@lru_cache(maxsize=1024)
+def has_arrays(table: Keyed) -> bool:
+    """Whether a column is an array: asyncpg reads none in a record without a name."""
+    return any(isinstance(column.type, ARRAY) for column in table.current.columns)
+
+
 def _unnest(table: Keyed, names: tuple[str, ...], first: int = 1) -> str:
     types = column_types(table.current, names)
     return "unnest(" + ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(types, first)) + ")"
@@ -69,6 +87,38 @@ def select_current(table: Keyed) -> str:
         f"SELECT {quoted(table.keys, 'x.')}, {quoted(table.values, 'x.')} FROM {table.current.name} x "
         f"JOIN {_unnest(table, table.keys)} AS asked({quoted(table.keys)}) ON {_same_key(table, 'x', 'asked')}"
     )
+
+
+@lru_cache(maxsize=64)
+def select_current_together(tables: tuple[Keyed, ...]) -> str:
+    """Current rows of the given keys: the position of their table, and keys and values as one record. One array per
+    key column of each table."""
+    parts, first = [], 1
+    for at, table in enumerate(tables):
+        parts.append(
+            f"SELECT {at}, ROW({quoted(table.keys, 'x.')}, {quoted(table.values, 'x.')}) FROM {table.current.name} x "
+            f"JOIN {_unnest(table, table.keys, first)} AS asked({quoted(table.keys)}) "
+            f"ON {_same_key(table, 'x', 'asked')}"
+        )
+        first += len(table.keys)
+    return " UNION ALL ".join(parts)
+
+
+@lru_cache(maxsize=64)
+def append_together(tables: tuple[Keyed | Log, ...]) -> str:
+    """Append rows to histories and logs. One array for each, of rows of its own type (``COLUMN_ORDER``)."""
+    parts = []
+    for at, table in enumerate(tables):
+        name, columns = appended(table), quoted(appended_columns(table))
+        parts.append(f"t{at} AS (INSERT INTO {name} ({columns}) SELECT {columns} FROM unnest(${at + 1}::{name}[]))")
+    return f"WITH {', '.join(parts)} SELECT"
+
+
+COLUMN_ORDER = (
+    "SELECT t.name, array_agg(a.attname::text ORDER BY a.attnum) FROM unnest($1::text[]) AS t(name) "
+    "JOIN pg_attribute a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped GROUP BY t.name"
+)
+"""The columns of the named tables as a row of their type has them: migrations have added some at the end."""
 
 
 @lru_cache(maxsize=256)
@@ -144,23 +194,18 @@ def rebuild_current(table: Keyed) -> str:
 
 def delete_at(table: Keyed | Log) -> str:
     """Delete what a history or log says of block $1; returns the keys."""
-    return f"DELETE FROM {_appended(table)} WHERE block_number = $1 AND {_scope(table)} RETURNING {_told_keys(table)}"
+    return f"DELETE FROM {appended(table)} WHERE block_number = $1 AND {_scope(table)} RETURNING {_told_keys(table)}"
 
 
 def delete_between(table: Keyed | Log) -> str:
     """Delete what a history or log says of blocks $1 to $2; returns the keys."""
     condition = f"block_number BETWEEN $1 AND $2 AND {_scope(table)}"
-    return f"DELETE FROM {_appended(table)} WHERE {condition} RETURNING {_told_keys(table)}"
+    return f"DELETE FROM {appended(table)} WHERE {condition} RETURNING {_told_keys(table)}"
 
 
 def delete_above(table: Keyed | Log) -> str:
     """Delete what a history or log says of blocks above $1."""
-    return f"DELETE FROM {_appended(table)} WHERE block_number > $1 AND {_scope(table)}"
-
-
-def _appended(table: Keyed | Log) -> str:
-    """The table that each block appends to."""
-    return table.table.name if isinstance(table, Log) else table.history.name
+    return f"DELETE FROM {appended(table)} WHERE block_number > $1 AND {_scope(table)}"
 
 
 def _told_keys(table: Keyed | Log) -> str:
@@ -328,7 +373,7 @@ def _any_value(table: Keyed, name: str) -> str:
 def new_accounts(tables: Sequence[Keyed | Log]) -> str:
     """Accounts that occur in what the tables' histories and logs say of block $1 and have no text yet."""
     found = " UNION ".join(
-        f'SELECT "{name}" AS account FROM {_appended(table)} WHERE block_number = $1::bigint AND {_scope(table)}'
+        f'SELECT "{name}" AS account FROM {appended(table)} WHERE block_number = $1::bigint AND {_scope(table)}'
         for table in tables
         for name in table.accounts
     )

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from indexer import announce, coverage
 from indexer.addresses import ACCOUNTS_PER_STATEMENT, Addresses
-from indexer.commit import by_table, keep_runtimes, write_table
+from indexer.commit import Written, by_table, keep_runtimes, write_table
 from indexer.coverage import Cursor
 from indexer.datasets.base import Dataset
 from indexer.errors import ConfigError, Fatal, WriterFenced, WrongChain
@@ -25,6 +26,7 @@ from indexer.recent import Recent
 from indexer.redaction import printable
 from indexer.schema import Keyed
 from indexer.session import Connection, Holder, Session, lock_holder, locked_by, open_session, this_process
+from indexer.together import Together
 from indexer.upkeep import Upkeep
 
 WRITER_LOCK = 0x6274_7369_6478  # "btsidx": one writer per database
@@ -45,7 +47,8 @@ class Store:
         self._session, self._progressed = session, progressed
         self._commit_timeout_s = commit_timeout_s
         self._token: int | None = None
-        self._addresses, self._recent, self._upkeep = Addresses(), Recent(), Upkeep()
+        self._addresses, self._recent = Addresses(), Recent()
+        self._together, self._upkeep = Together(), Upkeep()
         self.commits = 0
         """Runs of blocks written."""
 
@@ -200,29 +203,33 @@ class Store:
         are a hole. ``again``: they replace those committed from the first one, a bootstrap, up to the cursor.
         Raises ``StoreError`` if the database fails in a way that may pass: nothing is then written.
         """
-        written: dict[str, int] = {}
         patches, first, end = by_table(blocks), blocks[0].ref.number, blocks[-1].ref.number
-        bootstrap = first if blocks[0].bootstrap else None
-        changed: list[Keyed] = []
+        is_whole = blocks[0].bootstrap
+        tables = [table for dataset in datasets for table in dataset.tables]
+        done: dict[str, Written] = {}
         accounts: set[bytes] = set()
         async with self.transaction(
-            f"write blocks {first}-{end}", self._time_for(blocks), forgets=again or blocks[0].bootstrap
+            f"write blocks {first}-{end}", self._time_for(blocks), forgets=again or is_whole
         ) as connection:
-            for dataset in datasets:
-                if again:
+            if again:
+                for dataset in datasets:
                     await take_back(connection, dataset, blocks)
-                for table in dataset.tables:
-                    rows = patches.get(table.name, [])
-                    if rows or bootstrap is not None:
-                        done = await write_table(connection, table, rows, self._recent, anew=bootstrap)
-                        written[table.name] = done.rows
-                        if isinstance(table, Keyed) and not done.is_current:
-                            changed.append(table)
-                        accounts |= done.accounts
-                        if len(accounts) > ACCOUNTS_PER_STATEMENT:
-                            await self._addresses.write(connection, accounts)
-                            accounts.clear()
-                        self._progressed()
+            if is_whole:
+                for table in tables:
+                    one = await write_table(connection, table, patches.get(table.name, []), anew=first)
+                    done[table.name], accounts = replace(one, accounts=set()), accounts | one.accounts
+                    if len(accounts) > ACCOUNTS_PER_STATEMENT:
+                        await self._addresses.write(connection, accounts)
+                        accounts.clear()
+                    self._progressed()
+            else:
+                done = await self._together.write_run(connection, tables, patches, self._recent, self._progressed)
+                accounts.update(*(one.accounts for one in done.values()))
+            changed = [
+                table
+                for table in tables
+                if isinstance(table, Keyed) and table.name in done and not done[table.name].is_current
+            ]
             await self._addresses.write(connection, accounts)
             await self.renew_current(connection, changed, first, end)
             await coverage.advance(connection, [dataset.name for dataset in datasets], blocks, self._token or 0)
@@ -230,7 +237,7 @@ class Store:
             if not again and any(dataset.name == "blocks" for dataset in datasets):
                 await announce.commit(connection, blocks)
         self.commits += 1
-        return written
+        return {name: one.rows for name, one in done.items()}
 
     async def fill(self, blocks: Sequence[BlockRows], datasets: Sequence[Dataset], last: int) -> dict[str, int]:
         """Commit a run of blocks of the hole that ends at block ``last``, or the block after it; as ``write``.
