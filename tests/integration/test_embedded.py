@@ -40,6 +40,11 @@ anyio.run(main)
 """
 
 
+@pytest.mark.parametrize(("memory", "given"), [(1, "256MB"), (4, "512MB"), (64, "1024MB")])
+def test_shared_buffers_are_an_eighth_of_the_memory_within_bounds(memory: int, given: str) -> None:
+    assert servers.shared_buffers(memory << 30) == given
+
+
 @pytest.fixture(scope="module")
 def initialised(new_data_dir: Callable[[], Path]) -> Path:
     """A data folder after its first start and stop; making one takes a second, copying one a moment."""
