@@ -3,6 +3,8 @@
 The floor is a bare COPY, on a connection with the same settings to the same Postgres, of the very history rows that
 the indexer has just written, into tables of the same columns without any index, in one transaction that is committed.
 The indexer's side reads what its patches need, keeps indexes, current rows, accounts, coverage and cursors with them.
+How much of the distance is Postgres' own work on indexes a third line tells: the same COPY into the histories and
+logs themselves, as of blocks far above, after all else.
 The server runs as the embedded one does by default: fsync is on for both. ``processor`` counts the bench's own and
 that of the side's server process; ``elapsed`` is the wall clock's. No checkpoint falls between: after one, each page
 that is touched first goes to the log whole, which a backfill pays once for many blocks.
@@ -39,6 +41,8 @@ FIRST_BLOCK = 8_000_000
 ROWS_AT_ONCE = 20_000
 SINGLE_BLOCKS = 20
 """Transactions of one block in a run: one alone is over too soon to be told from its surroundings."""
+FAR_AHEAD = 1_000_000
+"""Blocks: no run comes so far."""
 
 Records = dict[str, list[tuple[object, ...]]]
 """Rows by history or log table."""
@@ -76,41 +80,58 @@ def write_path(effort: Effort) -> list[Figure]:
 
 async def _figures(effort: Effort, size: Size) -> list[Figure]:
     async with _sides(size) as sides:
-        rows = sum(len(found) for found in (await _run(sides, [[block(FIRST_BLOCK + 1, size)]]))[2].values())
-        many = max(1, round(ROWS_AT_ONCE / rows))
+        (_, _, (first,)) = await _run(sides, [[block(FIRST_BLOCK + 1, size)]])
+        rows = sum(len(found) for found in first.values())
+        many = max(1, round(ROWS_AT_ONCE / rows)) // (4 if effort.short else 1)
+        single = 4 if effort.short else SINGLE_BLOCKS
+        loads = [("one block", 1, single), ("20,000 rows", many, 1), ("40,000 rows", 2 * many, 1)]
         if effort.short:
-            many //= 4
+            del loads[-1]
         at = FIRST_BLOCK + 2
-        spent: dict[str, list[tuple[Spent, Spent]]] = {"one block": [], "20,000 rows": [], "40,000 rows": []}
+        spent: dict[str, list[tuple[Spent, Spent]]] = {name: [] for name, _, _ in loads}
+        copied: dict[str, list[tuple[Spent, Spent]]] = {name: [] for name, _, _ in loads[:2]}
+        last: dict[str, list[Records]] = {}
         for turn in range(effort.runs + 1):
-            for name, blocks, transactions in (
-                ("one block", 1, SINGLE_BLOCKS),
-                ("20,000 rows", many, 1),
-                ("40,000 rows", 2 * many, 1),
-            ):
-                transactions = min(transactions, 5) if effort.short else transactions
+            for name, blocks, transactions in loads:
                 runs = [[block(at + i * blocks + j, size) for j in range(blocks)] for i in range(transactions)]
                 at += blocks * transactions
-                ours, bare, _ = await _run(sides, runs)
+                ours, bare, last[name] = await _run(sides, runs)
                 if turn:  # the first one fills caches
                     spent[name].append((ours, bare))
-    figures = [
-        figure
-        for name, unit in (("one block", 5 if effort.short else SINGLE_BLOCKS), ("20,000 rows", 1))
-        for figure in _compared(name, spent[name], unit, rows=rows * (1 if unit > 1 else many))
-    ]
+        for turn in range(effort.runs + 1):
+            for which, name in enumerate(copied):
+                ahead = [_ahead(records, (1 + which + 2 * turn) * FAR_AHEAD) for records in last[name]]
+                both = await _copy(sides, "", ahead), await _copy(sides, "bare_", ahead)
+                if turn:
+                    copied[name].append(both)
+    units = {"one block": single, "20,000 rows": 1}
+    figures: list[Figure] = []
+    for name, unit in units.items():
+        figures += _compared(name, GOAL, spent[name], unit, rows=rows * (1 if name == "one block" else many))
+        figures += _compared(f"{name}: a COPY with the indexes", None, copied[name], unit)
     growth = [
         log2(twice[0].processor_s / once[0].processor_s)
-        for once, twice in zip(spent["20,000 rows"], spent["40,000 rows"], strict=True)
+        for once, twice in zip(spent["20,000 rows"], spent.get("40,000 rows", ()), strict=False)
     ]
-    return [*figures, Figure("growth: exponent of twice the rows", None, tuple(growth))]
+    return [*figures, *([Figure("growth: exponent of twice the rows", None, tuple(growth))] if growth else [])]
 
 
-def _compared(name: str, spent: Sequence[tuple[Spent, Spent]], transactions: int, **notes: object) -> list[Figure]:
+def _ahead(records: Records, blocks: int) -> Records:
+    """The same rows as of so many blocks later."""
+    moved: Records = {}
+    for name, rows in records.items():
+        at = COLUMNS[name].index("block_number")
+        moved[name] = [(*row[:at], int(str(row[at])) + blocks, *row[at + 1 :]) for row in rows]
+    return moved
+
+
+def _compared(
+    name: str, goal: Goal | None, spent: Sequence[tuple[Spent, Spent]], transactions: int, **notes: object
+) -> list[Figure]:
     def told(sort: str, of: Callable[[Spent], float], **notes: object) -> Figure:
         mine, theirs = ([of(one[side]) / transactions for one in spent] for side in (0, 1))
         ratios = tuple(own / other for own, other in zip(mine, theirs, strict=True))
-        return Figure(f"{name}, {sort}", GOAL, ratios, tuple(mine), tuple(theirs), notes=notes)
+        return Figure(f"{name}, {sort}", goal, ratios, tuple(mine), tuple(theirs), notes=notes)
 
     parts = {
         f"{who}_{part}_ms": round(1000 * median(of(one[side]) for one in spent) / transactions, 1)
@@ -123,7 +144,7 @@ def _compared(name: str, spent: Sequence[tuple[Spent, Spent]], transactions: int
     ]
 
 
-async def _run(sides: Sides, runs: Sequence[Sequence[BlockRows]]) -> tuple[Spent, Spent, Records]:
+async def _run(sides: Sides, runs: Sequence[Sequence[BlockRows]]) -> tuple[Spent, Spent, list[Records]]:
     """Write each run of blocks in a transaction by the store, then the rows that came of it by a bare COPY each."""
 
     async def ours() -> None:
@@ -132,14 +153,19 @@ async def _run(sides: Sides, runs: Sequence[Sequence[BlockRows]]) -> tuple[Spent
 
     mine = await _spent(sides.pids[0], ours)
     written = [await _records(sides.reader, blocks[0].ref.number, blocks[-1].ref.number) for blocks in runs]
+    return mine, await _copy(sides, "bare_", written), written
 
-    async def bare() -> None:
+
+async def _copy(sides: Sides, prefix: str, written: Sequence[Records]) -> Spent:
+    """Each of ``written`` in a transaction, by a COPY to each table whose name begins so."""
+
+    async def copy() -> None:
         for records in written:
             async with sides.bare.transaction("copy") as connection:
                 for name, rows in records.items():
-                    await connection.copy_records_to_table(f"bare_{name}", records=rows, columns=COLUMNS[name])
+                    await connection.copy_records_to_table(f"{prefix}{name}", records=rows, columns=COLUMNS[name])
 
-    return mine, await _spent(sides.pids[1], bare), written[0]
+    return await _spent(sides.pids[1], copy)
 
 
 async def _spent(server: int, work: Callable[[], Awaitable[None]]) -> Spent:
