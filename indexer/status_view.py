@@ -190,7 +190,7 @@ def _remarks(report: Status) -> Iterator[str]:
     """What is missing and why, what stopped, what else is to be known; each once, with all whom it concerns."""
     for one in report.first_states:
         began = one.began_at[:19].replace("T", " ")
-        yield f"reading the first state of block {one.block:,}: {one.keys_read:,} keys since {began} UTC"
+        yield f"first state of block {one.block:,}: {one.keys_read:,} keys read since {began} UTC"
     gaps: dict[str, list[DatasetStatus]] = {}
     notes: dict[str, list[DatasetStatus]] = {}
     for row in report.datasets:

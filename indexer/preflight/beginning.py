@@ -43,7 +43,9 @@ def plan(
         groups.setdefault(None if cursor is None else (cursor.block, cursor.block_hash), []).append(name)
     level = max((at[0] for at in groups if at is not None), default=None)
     found = [
-        _begins(settings, names, head, level, endpoints) if at is None else _goes_on(names, at[0], head, endpoints)
+        _begins(settings, names, head, level, database, endpoints)
+        if at is None
+        else _goes_on(names, at[0], head, endpoints)
         for at, names in groups.items()
     ]
     return StartFacts(
@@ -55,10 +57,22 @@ def plan(
 
 
 def _begins(
-    settings: Settings, names: list[str], head: int, level: int | None, endpoints: Sequence[EndpointFacts]
+    settings: Settings,
+    names: list[str],
+    head: int,
+    level: int | None,
+    database: DatabaseFacts,
+    endpoints: Sequence[EndpointFacts],
 ) -> Beginning:
     """Datasets without a cursor: a whole state, and the parent's for the runtime that executed the block."""
-    if settings.start == "latest":
+    begun = [
+        one
+        for one in database.first_states
+        if set(names) <= set(one.datasets) and one.block <= head and holder(endpoints, max(0, one.block - 1))
+    ]
+    if settings.start == "latest" and begun:
+        first = begun[0].block
+    elif settings.start == "latest":
         first = min(head, settings.stop or head) if level is None else level
     else:
         first = 0 if settings.start == "genesis" else int(settings.start)
@@ -69,6 +83,7 @@ def _begins(
         behind_blocks=max(0, head - first + 1),
         endpoint=holder(endpoints, max(0, min(first, head) - 1)),
         gap=None,
+        keys_read=next((one.keys_read for one in begun if one.block == first), 0),
     )
 
 

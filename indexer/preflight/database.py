@@ -6,6 +6,7 @@ where it runs; one that does not exist yet is not made.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +19,7 @@ from indexer import embedded, migrate, migration_plan, schema
 from indexer.config import Settings
 from indexer.errors import IndexerError, root_cause
 from indexer.preflight.advice import NAMES, advice
-from indexer.preflight.findings import CursorFacts, DatabaseFacts
+from indexer.preflight.findings import CursorFacts, DatabaseFacts, FirstStateFacts
 from indexer.redaction import redact
 from indexer.session import Connection, lock_holder, open_session
 from indexer.store import WRITER_LOCK
@@ -150,6 +151,9 @@ async def _contents(connection: Connection) -> dict[str, Any]:
         )
         for row in rows
     )  # fmt: skip
+    states = []
+    if await connection.fetchval("SELECT to_regclass('first_states')") is not None:
+        states = await connection.fetch("SELECT block_number, datasets, keys_read FROM first_states ORDER BY id")
     genesis = await connection.fetchval("SELECT genesis_hash FROM chain")
     history = [
         name for name, table in schema.metadata.tables.items()
@@ -164,6 +168,9 @@ async def _contents(connection: Connection) -> dict[str, Any]:
     measured = round(size / held, 1) if held and held >= ROWS_MEASURED else None
     return {
         "cursors": cursors,
+        "first_states": tuple(
+            FirstStateFacts(at, tuple(sorted(json.loads(names))), keys) for at, names, keys in states
+        ),
         "genesis_hash": None if genesis is None else "0x" + genesis.hex(),
         "bytes_per_row": measured,
     }

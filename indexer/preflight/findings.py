@@ -132,6 +132,15 @@ class CursorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstStateFacts:
+    """A whole state of which a part is read."""
+
+    block: int
+    datasets: tuple[str, ...]
+    keys_read: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseFacts:
     """The database as it is. What is None was not told."""
 
@@ -169,6 +178,8 @@ class DatabaseFacts:
     genesis_hash: str | None = None
     """Of the chain it is bound to."""
     cursors: tuple[CursorFacts, ...] = ()
+    first_states: tuple[FirstStateFacts, ...] = ()
+    """Whole states that were begun and are not committed."""
     settings: tuple[Setting, ...] = ()
 
 
@@ -186,6 +197,8 @@ class Beginning:
     """Who has the state that is needed for the first block."""
     gap: tuple[int, int] | None
     """(first, last) block that would be left out, as nobody has their state."""
+    keys_read: int = 0
+    """Keys of the first block's state that an earlier run has read: `run` would go on behind them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,9 @@ def of_start(settings: Settings, start: StartFacts, database: DatabaseFacts) -> 
             ahead = one.first_block - start.finalized_block
             waits = f", {count(ahead, 'block')} from now" if ahead > 0 else f"; its state is at {one.endpoint}"
             text = f"{who} would begin at block {one.first_block} ({why}){waits}"
+            if one.keys_read:
+                text = f"{who} would go on with the first state of block {one.first_block}, of which {one.keys_read:,} "
+                text += f"keys are read{waits}"
             if one.behind_blocks > 1:
                 text += f"; then {count(one.behind_blocks - 1, 'block')} up to the head"
             yield Finding(Level.GOOD, Topic.START, text)

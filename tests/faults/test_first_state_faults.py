@@ -22,11 +22,11 @@ from first_states import (
     tables_besides,
     waiting,
 )
-from running import index
+from running import index, indexer_async
 from structlog.testing import capture_logs
 from tables import all_rows, assert_equal
 
-from indexer import migrate, survey
+from indexer import config, inspection, migrate, survey
 from indexer.capture import CODE_KEY, EVENTS, item_prefix, track
 from indexer.datasets import load
 from indexer.devchain.chain import Chain
@@ -202,6 +202,27 @@ async def test_what_befalls_its_block_while_it_is_read_makes_it_begin_anew_and_l
     assert await waiting(database) == []
     await index(another_database, devnode.url, **chosen)
     assert_equal(await all_rows(database), await all_rows(another_database))
+
+
+async def test_in_the_middle_the_commands_tell_what_is_there_and_what_is_not(
+    database: str, devnode: DevNode, gate: Gate
+) -> None:
+    await broken_off(database, devnode, gate, after=2, start="latest", stop=HEAD)
+    (begun,) = await waiting(database)
+    devnode.chain.grow(2)
+    devnode.chain.finalize(HEAD + 2)
+    given = config.load({"network": (devnode.url,), "database_url": database})
+    told = await inspection.status(given)
+    (state,) = told.first_states
+    assert (state.block, state.keys_read) == (HEAD, begun["keys_read"])
+    assert (told.committed_block, told.is_complete, told.datasets) == (None, False, ())
+    verify = await indexer_async("verify", "--network", devnode.url, "--database-url", database)
+    assert (verify.code, "nothing is indexed yet" in verify.err) == (2, True)
+    status = await indexer_async("status", "--database-url", database)
+    assert f"first state of block {HEAD}: {begun['keys_read']} keys read" in status.out
+    check = await indexer_async("check", "--network", devnode.url, "--database-url", database)
+    words = f"would go on with the first state of block {HEAD}, of which {begun['keys_read']} keys are read"
+    assert words in check.out
 
 
 async def test_an_endpoint_that_lags_does_not_lose_what_is_read(

@@ -132,6 +132,23 @@ def test_an_empty_database_begins_at_the_head_by_default() -> None:
     assert (one.first_block, one.behind_blocks, one.endpoint, one.after_block) == (1000, 1, "a", None)
 
 
+def test_a_first_state_that_was_begun_is_gone_on_with_unless_it_is_of_others_or_gone() -> None:
+    names = ("balances", "blocks", "stake", "subnets")
+
+    def begins(given: config.Settings, *states: findings.FirstStateFacts, oldest: int = 745) -> tuple[int, int]:
+        facts = dataclasses.replace(empty(), first_states=states)
+        (one,) = beginning.plan(given, names[:3], facts, [endpoint("a", 1000, oldest)]).beginnings
+        return one.first_block, one.keys_read
+
+    begun = findings.FirstStateFacts(900, names, 146)
+    assert begins(settings(), begun) == (900, 146)
+    assert begins(settings(start="900"), begun) == (900, 146)
+    assert begins(settings(start="800"), begun) == (800, 0)
+    assert begins(settings(), begun, oldest=900) == (1000, 0)
+    assert begins(settings(), dataclasses.replace(begun, datasets=names[1:])) == (1000, 0)
+    assert begins(settings(), dataclasses.replace(begun, block=1001)) == (1000, 0)
+
+
 def test_an_old_first_block_is_read_from_whoever_has_its_state() -> None:
     both = endpoint("a", 1000, 745), endpoint("b", 1000, 0, is_archive=True)
     (one,) = planned(settings(start="10"), [], *both).beginnings
