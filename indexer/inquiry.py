@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from indexer.block import parse_header
 from indexer.endpoints import Endpoint
 from indexer.errors import NodeError, ProofError
-from indexer.link import RpcRefused, TooLarge, Unreachable
+from indexer.link import RpcRefused, Silent, TooLarge, Unreachable
 from indexer.model import Header
 from indexer.pool import Missing
 from indexer.redaction import quoted
@@ -107,8 +107,11 @@ async def proofs_of(
         raise
     except NodeError as error:
         # Some servers cut the connection over a large answer, and say nothing of it.
-        if type(error) is NodeError:
-            endpoint.portions.cut_over(max(len(keys) for _, keys in parts), asked_s)
+        most = max(len(keys) for _, keys in parts)
+        if isinstance(error, Silent):
+            endpoint.portions.out_of_time(most)
+        elif type(error) is NodeError:
+            endpoint.portions.cut_over(most, asked_s)
         raise
     for (at, keys), outcome in zip(parts, outcomes, strict=True):
         if isinstance(outcome, TooLarge) and len(keys) > 1:
@@ -142,7 +145,9 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
             continue
         except NodeError as error:
             # Some servers cut the connection over a large answer, and say nothing of it.
-            if type(error) is NodeError and len(part) > 1:
+            if isinstance(error, Silent):
+                endpoint.portions.out_of_time(len(part))
+            elif type(error) is NodeError and len(part) > 1:
                 endpoint.portions.cut_over(len(part), asked_s)
             raise
         nodes.update(_nodes(endpoint, result))
