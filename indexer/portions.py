@@ -36,7 +36,7 @@ class Portions:
         self.keys_max = KEYS_MAX
         self._full = 0
         self._fitted = 0
-        self._cut_s = float("-inf")
+        self._cut_s = self._late_s = float("-inf")
         self._late = 0
         self._batch_max = self._busy_max = BATCH_MAX
         self._busy_until_s = 0.0
@@ -65,10 +65,15 @@ class Portions:
         if asked > self._fitted or self._cut_s - last_s < CUTS_APART_S:
             self.fewer_keys(asked)
 
-    def out_of_time(self, asked: int) -> None:
+    def out_of_time(self, asked: int, asked_s: float) -> None:
         """A proof of ``asked`` keys did not come in time: it may be too much if it is more than ever came, or happens
-        again before one comes. Else a slow endpoint would be asked for the same in vain, for ever."""
-        self._late += 1
+        again before one comes. Else a slow endpoint would be asked for the same in vain, for ever.
+
+        Of many that were under way at once, one counts.
+        """
+        if asked_s < self._late_s:
+            return
+        self._late, self._late_s = self._late + 1, time.monotonic()
         if asked > LATE_KEYS_MIN and (asked > self._fitted or self._late > 1):
             self.fewer_keys(max(asked, 2 * LATE_KEYS_MIN))
 
