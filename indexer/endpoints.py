@@ -200,14 +200,15 @@ class Endpoint(Health):
         """One message; each member of its answer counts for itself."""
         async with self.gate.entered(len(calls)) as started_s:
             link: Link | None = None
-            size, outcomes = 0, list[Any]()
+            size, sent_s, outcomes = 0, started_s, list[Any]()
             problem: NodeError | None = None
             try:
                 link = await self.connected()
+                sent_s = time.monotonic()
                 outcomes, size = await link.batch(calls, self._timeout_s)
             except NodeError as error:
                 problem = error
-                is_alive = isinstance(error, Silent) and link is not None and link.heard_s > started_s
+                is_alive = isinstance(error, Silent) and link is not None and link.heard_s > sent_s
                 if not (is_alive or isinstance(error, BatchRefused)):
                     self._note(error, link, started_s)
                 raise

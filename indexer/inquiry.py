@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from indexer.block import parse_header
 from indexer.endpoints import Endpoint
 from indexer.errors import NodeError, ProofError
-from indexer.link import RpcRefused, TooLarge, Unreachable
+from indexer.link import RpcRefused, Silent, TooLarge, Unreachable
 from indexer.model import Header
 from indexer.pool import Missing
 from indexer.redaction import quoted
@@ -106,17 +106,14 @@ async def proofs_of(
     except Unreachable:
         raise
     except NodeError as error:
-        # Some servers cut the connection over a large answer, and say nothing of it.
-        if type(error) is NodeError:
-            endpoint.portions.cut_over(max(len(keys) for _, keys in parts), asked_s)
+        _suspect(endpoint, error, max(len(keys) for _, keys in parts), asked_s)
         raise
     for (at, keys), outcome in zip(parts, outcomes, strict=True):
         if isinstance(outcome, TooLarge) and len(keys) > 1:
             endpoint.portions.fewer_keys(len(keys))
             proofs[at].update(await _proof(endpoint, keys, asked[at][1]))
         elif isinstance(outcome, NodeError):
-            if type(outcome) is NodeError and len(keys) > 1:
-                endpoint.portions.cut_over(len(keys), asked_s)
+            _suspect(endpoint, outcome, len(keys), asked_s)
             raise outcome
         else:
             proofs[at].update(_nodes(endpoint, outcome))
@@ -141,14 +138,21 @@ async def _proof(endpoint: Endpoint, keys: Sequence[bytes], block_hash: bytes) -
             endpoint.portions.fewer_keys(len(part))
             continue
         except NodeError as error:
-            # Some servers cut the connection over a large answer, and say nothing of it.
-            if type(error) is NodeError and len(part) > 1:
-                endpoint.portions.cut_over(len(part), asked_s)
+            _suspect(endpoint, error, len(part), asked_s)
             raise
         nodes.update(_nodes(endpoint, result))
         endpoint.portions.proof_fits(len(part))
         at += len(part)
     return nodes
+
+
+def _suspect(endpoint: Endpoint, error: NodeError, asked: int, asked_s: float) -> None:
+    """Whether a proof of so many keys may have been too much. Some servers cut the connection over a large answer, and
+    say nothing of it; slow ones are not done in time."""
+    if isinstance(error, Silent):
+        endpoint.portions.out_of_time(asked, asked_s)
+    elif type(error) is NodeError and asked > 1:
+        endpoint.portions.cut_over(asked, asked_s)
 
 
 def _nodes(endpoint: Endpoint, result: Any) -> dict[bytes, bytes]:

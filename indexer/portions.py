@@ -16,6 +16,8 @@ KEYS_MAX = 1000
 """Keys per read proof at most; about 1 MB of proof, far below a node's 15 MiB."""
 KEYS_GROW_AFTER = 64
 """Full proofs in a row after which the endpoint is asked for a few more keys."""
+LATE_KEYS_MIN = 8
+"""No fewer keys are asked for because an answer took too long: then it is the endpoint, and not the size."""
 CUTS_APART_S = 5.0
 """Seconds between two losses of the connection that have no common cause: a request is tried again sooner."""
 BATCH_MAX = 64
@@ -34,7 +36,8 @@ class Portions:
         self.keys_max = KEYS_MAX
         self._full = 0
         self._fitted = 0
-        self._cut_s = float("-inf")
+        self._cut_s = self._late_s = float("-inf")
+        self._late = 0
         self._batch_max = self._busy_max = BATCH_MAX
         self._busy_until_s = 0.0
         self._losses = LOSSES_MAX - 1
@@ -62,8 +65,21 @@ class Portions:
         if asked > self._fitted or self._cut_s - last_s < CUTS_APART_S:
             self.fewer_keys(asked)
 
+    def out_of_time(self, asked: int, asked_s: float) -> None:
+        """A proof of ``asked`` keys did not come in time: it may be too much if it is more than ever came, or happens
+        again before one comes. Else a slow endpoint would be asked for the same in vain, for ever.
+
+        Of many that were under way at once, one counts.
+        """
+        if asked_s < self._late_s:
+            return
+        self._late, self._late_s = self._late + 1, time.monotonic()
+        if asked > LATE_KEYS_MIN and (asked > self._fitted or self._late > 1):
+            self.fewer_keys(max(asked, 2 * LATE_KEYS_MIN))
+
     def proof_fits(self, asked: int) -> None:
         """A proof of ``asked`` keys arrived; after many of full size a larger one is tried."""
+        self._late = 0
         self._fitted = max(self._fitted, asked)
         if asked == self.keys_max < KEYS_MAX:
             self._full += 1

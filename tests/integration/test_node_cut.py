@@ -10,6 +10,7 @@ import pytest
 
 from indexer.devchain.server import DevNode, DropConnection
 from indexer.devchain.simulate import simulated_chain
+from indexer.link import Silent
 from indexer.node import open_node
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +63,31 @@ async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follo
         assert (cuts, endpoint.portions.keys_max) == (2, keys_max)
 
 
+async def test_a_proof_that_takes_too_long_is_asked_for_in_parts() -> None:
+    """And so for few keys at once from a node that is slow, but not for ever fewer from one that is mute."""
+    chain = simulated_chain(3)
+    chain.grow(2)
+    keys, is_mute = [bytes([at]) * 8 for at in range(64)], False
+
+    async def slow(method: str, params: Any, result: Any) -> Any:
+        if method == "state_getReadProof" and (is_mute or len(params[0]) > 16):
+            await anyio.sleep(0.9)
+        return result
+
+    async with DevNode(chain, tamper=slow) as devnode, open_node([devnode.url], timeout_s=0.6) as node:
+        portions = node._pool.endpoints[0].portions
+        with pytest.raises(Silent):
+            await node.read_proof(keys, chain.at(1).hash)
+        nodes, _ = await node.read_proof(keys, chain.at(1).hash)
+        assert chain.at(1).header.state_root in nodes
+        assert portions.keys_max == 16
+        is_mute = True
+        for _ in range(3):
+            with pytest.raises(Silent):
+                await node.read_proof(keys, chain.at(1).hash)
+        assert portions.keys_max == 8
+
+
 async def test_what_was_under_way_when_we_gave_a_connection_up_is_held_against_nothing() -> None:
     """One request that gets no answer costs the others their connection, and must not cost them their size."""
     chain = simulated_chain(3)
@@ -72,11 +98,12 @@ async def test_what_was_under_way_when_we_gave_a_connection_up_is_held_against_n
         nonlocal begun
         if method == "state_getReadProof":
             begun += 1
-            await anyio.sleep(3.0 if begun == 1 else 0)  # one after the other: those behind it are not answered either
+            await anyio.sleep(3.0 if begun == 2 else 0)  # one after the other: those behind it are not answered either
         return result
 
     async with DevNode(chain, tamper=mute_at_first) as devnode, open_node([devnode.url], timeout_s=1.0) as node:
         endpoint = node._pool.endpoints[0]
+        await node.read_proof(keys, chain.at(1).hash)
         async with anyio.create_task_group() as group:
             group.start_soon(node.read_proof, keys, chain.at(1).hash)
             await anyio.sleep(0.4)  # that one runs out of time, the others do not
@@ -84,7 +111,7 @@ async def test_what_was_under_way_when_we_gave_a_connection_up_is_held_against_n
             for height in (3, 5):
                 states = [(keys, chain.at(at).hash, lambda _: None) for at in (height, height + 1)]
                 group.start_soon(node.read_proofs, states)
-        assert begun == 1 + 6, "each of them is asked for once more"
+        assert begun == 2 + 6, "each of them is asked for once more"
         assert (endpoint.portions.keys_max, endpoint.portions.batch_max) == (1000, 64)
 
 

@@ -105,7 +105,9 @@ async def first_head(node: Node) -> object:
     return None
 
 
-async def story(call: Callable[[Node], Awaitable[object]], reply: Callable[[Any], list[str | bytes]]) -> object:
+async def story(
+    call: Callable[[Node], Awaitable[object]], reply: Callable[[Any], list[str | bytes]], *, patience: float = 1.0
+) -> object:
     async def answer(socket: ServerConnection) -> None:
         try:
             async for message in socket:
@@ -121,8 +123,10 @@ async def story(call: Callable[[Node], Awaitable[object]], reply: Callable[[Any]
     metrics = Metrics()
     async with serve(answer, "127.0.0.1", 0, compression=None) as server:
         port = server.sockets[0].getsockname()[1]
-        async with open_node([f"ws://127.0.0.1:{port}"], timeout_s=0.03, metrics=metrics) as node:
-            with anyio.move_on_after(0.3):  # what is busy is waited for: the pool's own patience is tested elsewhere
+        async with open_node([f"ws://127.0.0.1:{port}"], timeout_s=0.03 * patience, metrics=metrics) as node:
+            with anyio.move_on_after(
+                0.3 * patience
+            ):  # what is busy is waited for: the pool's own patience is tested elsewhere
                 return await call(node)
     return None
 
@@ -176,5 +180,5 @@ async def test_an_answer_nested_as_deep_as_can_be_read_can_also_be_told_of() -> 
                 return [f'{{"id": {request_id}, "{member}": {nested}}}']
 
             with pytest.raises(BaseExceptionGroup) as caught:
-                await story(lambda node: node.block_hash(5), answer)
+                await story(lambda node: node.block_hash(5), answer, patience=100)
             assert caught.value.split(Retryable)[1] is None
