@@ -8,10 +8,8 @@ row functions of datasets with storage items make each row of one change.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -44,9 +42,6 @@ log = structlog.get_logger()
 STRETCH_KEYS, STRETCH_BYTES = 20_000, 16_000_000
 """Keys, or bytes of values, that become rows together."""
 WANTED_AT_ONCE = 4_000
-OBJECTS_BETWEEN_SEARCHES = 200_000
-"""More objects than before at which Python looks for cycles among them. A stretch has hundreds of thousands and hardly
-a cycle: at the usual 700 the looking takes a quarter of all the time."""
 
 Followed: TypeAlias = "Callable[[], tuple[bool, int | None]]"
 
@@ -99,8 +94,7 @@ class FirstState:
             with anyio.CancelScope(shield=True):
                 staged = await self._going_on(header)
             try:
-                with _few_searches():
-                    staged = await self._read(captured, runtime, staged, progress)
+                staged = await self._read(captured, runtime, staged, progress)
             except DecodeError:
                 better = await self._runtimes.corrected(captured.code_hash, runtime, state)
                 if better is None:
@@ -108,8 +102,7 @@ class FirstState:
                 with anyio.CancelScope(shield=True):
                     await forget(self._store, staged, "its metadata was corrected")
                     staged = await staging.begin(self._store, header.ref, self._datasets)
-                with _few_searches():
-                    runtime, staged = better, await self._read(captured, better, staged, progress)
+                runtime, staged = better, await self._read(captured, better, staged, progress)
             if self._stopping:
                 return None
             await self._check(header.ref)
@@ -235,17 +228,6 @@ class FirstState:
     def _last_type(self, captured: Captured) -> Callable[[ItemRef], StorageItem | None]:
         number = captured.header.ref.number
         return lambda item: self._runtimes.last_type(item, number)
-
-
-@contextmanager
-def _few_searches() -> Iterator[None]:
-    """Look for cycles of garbage rarely, as many objects are made that soon go all by themselves."""
-    before = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _left(found: Survey, surveyed_nodes: int, ahead: Sequence[Place]) -> float:
