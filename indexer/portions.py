@@ -16,8 +16,8 @@ KEYS_MAX = 1000
 """Keys per read proof at most; about 1 MB of proof, far below a node's 15 MiB."""
 KEYS_GROW_AFTER = 64
 """Full proofs in a row after which the endpoint is asked for a few more keys."""
-LATE_KEYS_MIN = 8
-"""No fewer keys are asked for because an answer took too long: then it is the endpoint, and not the size."""
+KEYS_FEW = 8
+"""Hardly too many: no fewer are asked for because an answer took too long, or the connection was lost once."""
 CUTS_APART_S = 5.0
 """Seconds between two losses of the connection that have no common cause: a request is tried again sooner."""
 BATCH_MAX = 64
@@ -35,7 +35,7 @@ class Portions:
         self._endpoint = endpoint
         self.keys_max = KEYS_MAX
         self._full = 0
-        self._fitted = 0
+        self._fitted = self._fitted_since_cut = 0
         self._cut_s = self._late_s = float("-inf")
         self._late = 0
         self._batch_max = self._busy_max = BATCH_MAX
@@ -56,13 +56,15 @@ class Portions:
         """The connection was lost while ``asked`` keys, asked for at ``asked_s``, were under way: maybe over them.
 
         What was under way at an earlier loss tells nothing new: of many on one connection, one counts. As many keys
-        as were answered before are above suspicion, unless it is one loss after the other.
+        as were answered before, and a few, are above suspicion, unless it is one loss after the other and no proof of
+        that size between them. Else a connection that is often lost would be asked for ever more, and lost more often.
         """
-        last_s = self._cut_s
+        last_s, fitted_since = self._cut_s, self._fitted_since_cut
         if asked_s < last_s:
             return
-        self._cut_s = time.monotonic()
-        if asked > self._fitted or self._cut_s - last_s < CUTS_APART_S:
+        self._cut_s, self._fitted_since_cut = time.monotonic(), 0
+        follows = self._cut_s - last_s < CUTS_APART_S and asked > fitted_since
+        if follows or asked > max(self._fitted, KEYS_FEW):
             self.fewer_keys(asked)
 
     def out_of_time(self, asked: int, asked_s: float) -> None:
@@ -74,13 +76,14 @@ class Portions:
         if asked_s < self._late_s:
             return
         self._late, self._late_s = self._late + 1, time.monotonic()
-        if asked > LATE_KEYS_MIN and (asked > self._fitted or self._late > 1):
-            self.fewer_keys(max(asked, 2 * LATE_KEYS_MIN))
+        if asked > KEYS_FEW and (asked > self._fitted or self._late > 1):
+            self.fewer_keys(max(asked, 2 * KEYS_FEW))
 
     def proof_fits(self, asked: int) -> None:
         """A proof of ``asked`` keys arrived; after many of full size a larger one is tried."""
         self._late = 0
         self._fitted = max(self._fitted, asked)
+        self._fitted_since_cut = max(self._fitted_since_cut, asked)
         if asked == self.keys_max < KEYS_MAX:
             self._full += 1
             if self._full >= KEYS_GROW_AFTER:

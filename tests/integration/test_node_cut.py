@@ -63,6 +63,31 @@ async def test_a_size_that_was_answered_before_is_suspected_only_if_losses_follo
         assert (cuts, endpoint.portions.keys_max) == (2, keys_max)
 
 
+async def test_a_connection_that_is_lost_again_and_again_costs_no_size_that_is_answered_between() -> None:
+    """Else fewer keys mean more requests, and those more losses: a block would take minutes."""
+    chain = simulated_chain(3)
+    chain.grow(6)
+    many, few, begun = [bytes([at]) * 8 for at in range(40)], [b"few"], 0
+
+    async def often_cut(method: str, _params: object, result: Any) -> Any:
+        nonlocal begun
+        if method == "state_getReadProof":
+            begun += 1
+            if begun % 2:
+                raise DropConnection
+        return result
+
+    async with DevNode(chain, tamper=often_cut) as devnode, open_node([devnode.url]) as node:
+        portions = node._pool.endpoints[0].portions
+        await node.read_proof(few, chain.at(1).hash)
+        assert portions.keys_max == 1000, "a few keys are no reason"
+        portions.proof_fits(1000)
+        for height in range(1, 7):
+            await node.read_proof(many, chain.at(height).hash)
+        assert begun == 14
+        assert portions.keys_max == 1000
+
+
 async def test_a_proof_that_takes_too_long_is_asked_for_in_parts() -> None:
     """And so for few keys at once from a node that is slow, but not for ever fewer from one that is mute."""
     chain = simulated_chain(3)
