@@ -216,9 +216,12 @@ class Pod:
     ) -> Container:
         """A container with a read-only root, a small /tmp, no capability, and these volumes."""
         parent = image.layer.parent
+        # One of its own: a mount empties its workdir, so two that began at once took it from each other.
+        work = parent / f"work{len(self.containers)}"
+        work.mkdir()
         mounts = _mounts(
             image,
-            f"ro,lowerdir=/,upperdir={image.layer},workdir={parent / 'work'}",
+            f"ro,lowerdir=/,upperdir={image.layer},workdir={work}",
             [
                 "mount -t tmpfs -o size=64m,mode=1777,nosuid,nodev,noexec tmpfs $root/tmp",
                 *(f"mount --bind {source} $root{target}" for target, source in (volumes or {}).items()),
