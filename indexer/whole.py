@@ -8,12 +8,12 @@ at last the state root, gives it; what lies up to ``after`` is passed over unrea
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from indexer.model import HashedValue, RawChange
 from indexer.trie import EMPTY_ROOT, HASH_LENGTH, BadNode, MissingNode, Nodes, Want, decode_node, nibbles, pack
+from indexer.trie.wanted import is_inside, is_relevant, outermost
 
 
 class Place(NamedTuple):
@@ -60,7 +60,7 @@ def walk(
     ``batch`` are wanted at once, and about so many entries found. ``ahead``: an empty list in which the caller can
     see, between two yields, what lies ahead, the next one last.
     """
-    wanted = _outermost(prefixes)
+    wanted = outermost(prefixes)
     last = None if after is None else nibbles(after)
     stack: list[Place] = [] if ahead is None else ahead
     if wanted and root != EMPTY_ROOT:
@@ -102,14 +102,14 @@ def _below(place: Place, raw: bytes, wanted: Sequence[bytes], last: bytes | None
     """What a node's own value and its children are, as far as they are wanted; the first one last."""
     node = decode_node(raw)
     path, value = place.path + node.partial, node.value
-    is_wanted = place.is_wanted or _is_inside(path, wanted)
+    is_wanted = place.is_wanted or is_inside(path, wanted)
     is_behind = place.is_behind or last is None or (path > last and not last.startswith(path))
     found: list[Place] = []
     for slot, child in zip(_SLOTS, reversed(node.children), strict=True) if node.children is not None else ():
         if child is None:
             continue
         below = path + slot
-        if not (is_wanted or _is_relevant(below, wanted)):
+        if not (is_wanted or is_relevant(below, wanted)):
             continue
         if not is_behind and last is not None and below < last[: len(below)]:
             continue
@@ -122,23 +122,3 @@ def _below(place: Place, raw: bytes, wanted: Sequence[bytes], last: bytes | None
             Place(path, value.hash if isinstance(value, HashedValue) else value, True, not is_hashed, True, True)
         )
     return found
-
-
-def _outermost(prefixes: Collection[bytes]) -> list[bytes]:
-    """The prefixes as sorted nibble paths, without those that another one already covers."""
-    kept: list[bytes] = []
-    for prefix in sorted(nibbles(prefix) for prefix in prefixes):
-        if not (kept and prefix.startswith(kept[-1])):
-            kept.append(prefix)
-    return kept
-
-
-def _is_inside(path: bytes, wanted: Sequence[bytes]) -> bool:
-    at = bisect_right(wanted, path)
-    return at > 0 and path.startswith(wanted[at - 1])
-
-
-def _is_relevant(path: bytes, wanted: Sequence[bytes]) -> bool:
-    """Whether a wanted key can lie at or below ``path``."""
-    at = bisect_right(wanted, path)
-    return (at < len(wanted) and wanted[at].startswith(path)) or (at > 0 and path.startswith(wanted[at - 1]))

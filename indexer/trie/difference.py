@@ -7,14 +7,14 @@ hash that its parent, and at last the header's state root, gives it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from indexer.errors import Retryable
 from indexer.model import HashedValue, RawChange
 from indexer.trie.alike import branches, leaves
 from indexer.trie.codec import EMPTY_ROOT, HASH_LENGTH, BadNode, Node, decode_node, nibbles, pack
+from indexer.trie.wanted import is_inside, is_relevant, outermost
 
 _NO_CHILDREN: tuple[bytes | None, ...] = (None,) * 16
 
@@ -83,7 +83,7 @@ def diff(
     runtime's code is 2 MB and only its hash is of interest). ``ahead``: an empty list in which the
     caller can see, between two yields, what lies ahead. Returns changes in key order.
     """
-    wanted = _outermost(prefixes)
+    wanted = outermost(prefixes)
     longest = max(map(len, wanted), default=0)
     bare = frozenset(hash_only)
     changes: list[RawChange] = []
@@ -190,7 +190,7 @@ def _compare(
     new_here = new is not None and len(new_rest) == shared
     old_value = old.node.value if old is not None and old_here else None
     new_value = new.node.value if new is not None and new_here else None
-    if old_value != new_value and _inside(path, wanted):
+    if old_value != new_value and is_inside(path, wanted):
         if len(path) % 2:
             raise BadNode(f"a value stands at the odd path {path.hex()[1::2]}")
         key = pack(path)
@@ -204,7 +204,7 @@ def _compare(
         old_child, new_child = old_children[slot], new_children[slot]
         if old_child != new_child:
             below = path + bytes([slot])
-            if _relevant(below, wanted):
+            if is_relevant(below, wanted):
                 stack.append((below, old_child, new_child))
 
 
@@ -229,24 +229,3 @@ def _common(a: bytes, b: bytes) -> int:
             break
         length += 1
     return length
-
-
-def _outermost(prefixes: Iterable[bytes]) -> list[bytes]:
-    """The prefixes as sorted nibble paths, without those that another one already covers."""
-    kept: list[bytes] = []
-    for prefix in sorted(nibbles(prefix) for prefix in prefixes):
-        if not (kept and prefix.startswith(kept[-1])):
-            kept.append(prefix)
-    return kept
-
-
-def _inside(path: bytes, wanted: Sequence[bytes]) -> bool:
-    """Whether ``path`` begins with a wanted prefix: only the last one not above it can be that."""
-    at = bisect_right(wanted, path)
-    return at > 0 and path.startswith(wanted[at - 1])
-
-
-def _relevant(path: bytes, wanted: Sequence[bytes]) -> bool:
-    """Whether a wanted key can lie at or below ``path``."""
-    at = bisect_right(wanted, path)
-    return (at < len(wanted) and wanted[at].startswith(path)) or (at > 0 and path.startswith(wanted[at - 1]))

@@ -18,6 +18,7 @@ from first_states import (
     Gate,
     assert_nothing_seen,
     broken_off,
+    finalized,
     gated,
     tables_besides,
     waiting,
@@ -31,7 +32,6 @@ from indexer.capture import CODE_KEY, EVENTS, item_prefix, track
 from indexer.datasets import load
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
-from indexer.devchain.simulate import simulated_chain
 
 pytestmark = pytest.mark.anyio
 
@@ -51,10 +51,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 @pytest.fixture
 def chain() -> Chain:
-    chain = simulated_chain(7)
-    chain.grow(HEAD)
-    chain.finalize(HEAD)
-    return chain
+    return finalized()
 
 
 @pytest.fixture

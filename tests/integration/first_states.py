@@ -12,8 +12,10 @@ import pytest
 from running import index
 
 from indexer import first_state, staging, survey
+from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DevNode
+from indexer.devchain.simulate import simulated_chain
 from indexer.errors import NodeError
 
 HEAD, START = 32, 25
@@ -66,6 +68,14 @@ class Gate:
         if self.parts == self.last_part:
             self.ended.set()
             raise NodeError("this is where it dies")
+
+
+def finalized() -> Chain:
+    """A chain of ``HEAD`` blocks, all final."""
+    chain = simulated_chain(7)
+    chain.grow(HEAD)
+    chain.finalize(HEAD)
+    return chain
 
 
 def gated(monkeypatch: pytest.MonkeyPatch) -> Gate:

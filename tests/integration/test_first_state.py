@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import asyncpg
 import pytest
-from first_states import HEAD, START, Gate, assert_nothing_seen, broken_off, gated, tables_besides, waiting
+from first_states import HEAD, START, Gate, assert_nothing_seen, broken_off, finalized, gated, tables_besides, waiting
 from running import index, running
 from structlog.testing import capture_logs
 from tables import all_rows, assert_equal
@@ -22,7 +22,6 @@ from indexer.datasets import load
 from indexer.decode import block_rows, decode
 from indexer.devchain.chain import Chain
 from indexer.devchain.server import DevNode
-from indexer.devchain.simulate import simulated_chain
 from indexer.devchain.tape import load_tape
 from indexer.first_state import FirstState, Followed
 from indexer.model import BlockRows, Header
@@ -53,10 +52,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 @pytest.fixture
 def chain() -> Chain:
-    chain = simulated_chain(7)
-    chain.grow(HEAD)
-    chain.finalize(HEAD)
-    return chain
+    return finalized()
 
 
 @pytest.fixture
