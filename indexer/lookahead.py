@@ -8,9 +8,10 @@ blocks is then asked for by itself, and meets the errors in its own place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import anyio
 import structlog
@@ -19,19 +20,19 @@ from anyio.abc import TaskGroup
 from indexer.capture import CODE_KEY, EVENTS, Tracked, differences, item_prefix, read_proofs, rootless
 from indexer.errors import DecodeError, IndexerError, Retryable, root_cause
 from indexer.model import HashedValue, Header, RawChange
-from indexer.node import Node, ProofAsked
+from indexer.node import Check, Node, ProofAsked
 from indexer.prediction import Prediction
 from indexer.scale import Runtime
 from indexer.trie import NodeCache, diff
 
 log = structlog.get_logger()
 
-RUN_BLOCKS = 8
+RUN_BLOCKS = 16
 """Blocks read ahead together. More save little: some eighths of a message for each."""
-MESSAGE_BYTES = 4 << 20
+MESSAGE_BYTES = 8 << 20
 """About what one answer may have, by the size of those before; a node's limit is 15 MiB."""
-STATE_BYTES = 256 << 10
-"""What is taken for the proof of one state before the first was seen."""
+KEY_BYTES = 1500.0
+"""What is taken for a key's part of an answer before the first was seen: five nodes of its own, in hex."""
 RUNS_AHEAD_MAX = 8
 RUNS_KEPT = RUNS_AHEAD_MAX + 2
 """The one that is worked on, those ahead of it, and one to spare: blocks are asked for in order."""
@@ -81,7 +82,7 @@ class Lookahead:
         self._tracked, self._prefixes = tracked, list(tracked.item_of)
         plain = [EVENTS, *tracked.reads, *tracked.parent_reads]
         self._first_keys = sorted({CODE_PATH, *(item_prefix(item) for item in plain)})
-        self._state_bytes = STATE_BYTES
+        self._key_bytes = KEY_BYTES
         self._stopped = False
 
     def stop(self) -> None:
@@ -161,18 +162,24 @@ class Lookahead:
                 wanted[before.ref.hash].update(named)
             before = header
         asked = [(sorted(keys), state) for state in states if (keys := wanted[state.ref.hash])]
-        at_once = max(1, MESSAGE_BYTES // self._state_bytes)
-        for at in range(0, len(asked), at_once):
-            messages += await self._ask(asked[at : at + at_once], measured=True)
+        while asked:
+            room = MESSAGE_BYTES / self._key_bytes
+            sizes = list(accumulate(len(keys) for keys, _ in asked))
+            at_once = max(1, bisect_right(sizes, room))
+            messages += await self._ask(asked[:at_once], measured=True)
+            asked = asked[at_once:]
         return messages
 
     async def _ask(self, asked: Sequence[tuple[Sequence[bytes], Header]], *, measured: bool = False) -> float:
         proofs: list[ProofAsked] = [(keys, state.ref.hash, rootless(state)) for keys, state in asked]
+        sizes: list[int] = []
+        if measured:
+            proofs = [(keys, block_hash, _told_to(sizes, check)) for keys, block_hash, check in proofs]
         nodes = await read_proofs(self._node, proofs)
         self._cache.update(nodes)
-        if measured:
-            own = sum(2 * len(raw) + 5 for raw in nodes.values()) // len(asked)
-            self._state_bytes = max(own, (3 * self._state_bytes + own) // 4)
+        if sizes:
+            own = sum(sizes) / sum(len(keys) for keys, _ in asked)
+            self._key_bytes = max(own, (3 * self._key_bytes + own) / 4)
         return 1.0
 
     def _named(self, header: Header, parent: Header) -> list[bytes]:
@@ -198,3 +205,13 @@ class Lookahead:
         except Retryable:
             pass  # no node at all: an answer that nobody needed yet
         return None
+
+
+def _told_to(sizes: list[int], check: Check) -> Check:
+    """The same check, which notes how many bytes a proof takes in an answer: ``0x``, hex digits, quotes, a comma."""
+
+    def measured(proof: Mapping[bytes, bytes]) -> str | None:
+        sizes.append(sum(2 * len(raw) + 5 for raw in proof.values()))
+        return check(proof)
+
+    return measured

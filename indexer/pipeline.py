@@ -72,7 +72,7 @@ class Pipeline:
         self._scans = Scans(every, self._whole, self._rescan) if (every := plan.scan_every_blocks) else None
         self._prediction = Prediction()
         guess = self._prediction if self._fallback is None else None
-        self._ahead = Lookahead(node, cache, self._tracked, guess, runtimes.known, max(1, plan.workers // 2))
+        self._ahead = Lookahead(node, cache, self._tracked, guess, runtimes.known, max(1, plan.workers // 4))
         self._planner = anyio.CancelScope()
         self._warned: set[ItemRef] = set()
         self._tip = plan.after

@@ -116,14 +116,15 @@ class Pool:
                 self.report_lie(endpoint.name, str(error))
                 errors[endpoint] = error
                 settled.add(endpoint)
-            except (Missing, RpcRefused, TooLarge) as error:
+            except (Missing, RpcRefused) as error:
                 _learn(endpoint, method, error, number)
                 errors[endpoint] = error
                 settled.add(endpoint)
             except NodeError as error:
                 errors[endpoint] = error
                 failures[endpoint] = failures.get(endpoint, 0) + 1
-                if failures[endpoint] >= (2 if isinstance(error, Unreachable | Silent) else tries):
+                # Too large may be an answer to somebody else, over which the connection was lost: it is asked again.
+                if failures[endpoint] >= (2 if isinstance(error, Unreachable | Silent | TooLarge) else tries):
                     settled.add(endpoint)
 
     def _next(
