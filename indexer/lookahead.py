@@ -28,7 +28,8 @@ from indexer.trie import NodeCache, diff
 log = structlog.get_logger()
 
 RUN_BLOCKS = 16
-"""Blocks read ahead together. More save little: some eighths of a message for each."""
+"""Blocks read ahead together: what they share, some twenty messages on a chain as large as the main network, is paid
+once for all. More would keep the last of them waiting, and more memory."""
 MESSAGE_BYTES = 8 << 20
 """About what one answer may have, by the size of those before; a node's limit is 15 MiB."""
 KEY_BYTES = 1500.0

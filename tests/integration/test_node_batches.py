@@ -17,7 +17,7 @@ from indexer.devchain.chain import Chain
 from indexer.devchain.rpc import RpcError
 from indexer.devchain.server import DevNode, DropConnection
 from indexer.errors import DecodeError
-from indexer.lookahead import RUN_BLOCKS, Lookahead
+from indexer.lookahead import KEY_BYTES, RUN_BLOCKS, Lookahead
 from indexer.metrics import Metrics
 from indexer.model import Captured, EventRecord
 from indexer.node import Node, open_node
@@ -268,6 +268,26 @@ async def test_headers_end_where_the_chain_does_or_does_not_continue(chain: Chai
         assert [header.ref.hash for header in found] == [chain.at(number).hash for number in range(12, 18)]
 
 
+async def test_who_waited_on_a_connection_that_is_closed_over_anothers_size_is_answered(chain: Chain) -> None:
+    """Else a proof that is too large for us stops the run, as the heads cannot be read."""
+    waiting: list[int] = []
+
+    def close_once(answers: list[Any]) -> Any:
+        waiting.append(endpoint.gate._inside)
+        return TOO_BIG_CLOSE if len(waiting) == 1 else answers
+
+    async with Batching(chain) as good, open_node([good.url]) as node:
+        endpoint = node._pool.endpoints[0]
+        good.answers, good.slow_s = close_once, 0.5
+        async with anyio.create_task_group() as group:
+            group.start_soon(node.headers, range(11, 18))
+            with anyio.fail_after(5):
+                while not good.batches:  # noqa: ASYNC110 - a node has no event of ours
+                    await anyio.sleep(0.01)
+            assert (await node.finalized()).hash == chain.finalized.hash
+        assert waiting[0] == 2, "nobody waited besides"
+
+
 async def test_a_refusal_inside_a_batch_is_that_requests_own(chain: Chain) -> None:
     asked = 0
 
@@ -301,6 +321,27 @@ class Guessing(Prediction):
 class Undecodable(Runtime):
     def decode_events(self, raw: bytes) -> list[EventRecord]:
         raise DecodeError("the hint is of another runtime", offset=len(raw))
+
+
+async def test_the_first_states_asked_for_are_no_more_than_their_keys_let_one_message_hold(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before an answer was seen. Else the first message of a large state is refused, and the connection lost over it."""
+    monkeypatch.setattr("indexer.lookahead.MESSAGE_BYTES", 3 * 700 * KEY_BYTES)
+    lengths: list[int] = []
+
+    def told(answers: list[Any]) -> list[Any]:
+        lengths.append(len(answers))
+        return answers
+
+    async with Batching(chain) as good, open_node([good.url]) as node:
+        good.answers = told
+        headers = await node.headers(range(10, 19))
+        ahead = Lookahead(node, NodeCache(1 << 26), TRACKED, Guessing(), lambda _: None, 1)
+        before = len(lengths)
+        await ahead.prepare(headers[1:], headers[0])
+    assert lengths[before : before + 2] == [8, 2], "one of each goes first, to see whether the node has the state"
+    assert sorted(lengths[before + 2 :]) == lengths[before + 2 :], "more go in one once their size is known"
 
 
 @pytest.mark.parametrize("guess", ["wrong", "undecodable", "no runtime"])
