@@ -326,7 +326,7 @@ class Undecodable(Runtime):
 async def test_the_first_states_asked_for_are_no_more_than_their_keys_let_one_message_hold(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before an answer was seen. Else the first message of a large state is refused, and the connection lost over it."""
+    """Before an answer was seen. Else the first message of a large state is refused, the connection lost over it."""
     monkeypatch.setattr("indexer.lookahead.MESSAGE_BYTES", 3 * 700 * KEY_BYTES)
     lengths: list[int] = []
 
