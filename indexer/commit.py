@@ -45,15 +45,13 @@ class Written:
     """History or log rows."""
     accounts: set[bytes]
     """Those in them that may have no text yet."""
-    gone: Sequence[Key] = ()
-    """Keys whose current rows have still to go."""
     is_current: bool = True
     """False: the current rows have still to follow (``upkeep``)."""
 
 
 async def write_table(connection: Connection, table: Keyed | Log, patches: list[Patch], *, anew: int) -> Written:
-    """Write what is the whole of a table as of block ``anew``, but for the current rows that exist after it:
-    ``upkeep.renew`` takes them over. What is stored and not among ``patches`` ends there.
+    """Write what is the whole of a table as of block ``anew``, but for the current rows where there are any:
+    ``upkeep.renew`` brings them in line. What is stored and not among ``patches`` ends there.
     """
     if isinstance(table, Log):
         accounts, rows = await write_log(connection, table, patches)
@@ -64,14 +62,7 @@ async def write_table(connection: Connection, table: Keyed | Log, patches: list[
     if not found:
         columns = statements.current_columns(table)
         await connection.copy_records_to_table(table.current.name, records=merged.current, columns=columns)
-    await drop_current(connection, table, merged.gone)
     return Written(len(merged.history), accounts, is_current=not found or not merged.last_block)
-
-
-async def drop_current(connection: Connection, table: Keyed, keys: Sequence[Key]) -> None:
-    """Delete the current rows of keys that have ended."""
-    for part in parts(keys):
-        await connection.execute(statements.delete_current(table), *arrays(part, len(table.keys)))
 
 
 async def read_rows(
@@ -92,10 +83,15 @@ async def merge_on(table: Keyed, base: Mapping[Key, Values], patches: list[Patch
     return await anyio.to_thread.run_sync(lambda: merge(table, base, plain, anew=anew))
 
 
-async def as_whole(table: Keyed, patches: list[Patch]) -> list[tuple[object, ...]]:
-    """What the patches of one block give where there was nothing before: the rows that exist, as ``write_table``
-    would insert them into the current ones."""
-    return (await merge_on(table, {}, patches)).current
+def unmerged(table: Keyed, patches: list[Patch]) -> list[tuple[object, ...]]:
+    """The patches of one block that give a value, each as a row of its own, NULL in the columns it does not name:
+    (key…, value…)."""
+    names, nothing = table.values, (None,) * len(table.values)
+    return [
+        (*row.key, *values)
+        for _, row in comparable_patches(table, patches)
+        if row.values is not None and (values := tuple(map(row.values.get, names))) != nothing
+    ]
 
 
 def stored(table: Keyed, found: Iterable[Iterable[object]]) -> Iterator[tuple[Key, Values]]:
@@ -175,9 +171,15 @@ def comparable_patches(table: Keyed | Log, patches: list[Patch]) -> list[Patch]:
     if not names:
         return patches
     return [
-        one if (values := one[1].values) is None or names.isdisjoint(values) else (one[0], _with_text(one[1], names))
+        (one[0], _with_text(one[1], names))
+        if (values := one[1].values) is not None and not names.isdisjoint(values) and _has_any(values, names)
+        else one
         for one in patches
     ]
+
+
+def _has_any(values: Mapping[str, object], names: frozenset[str]) -> bool:
+    return any(values.get(name) is not None for name in names)
 
 
 def _with_text(row: Row, names: frozenset[str]) -> Row:

@@ -9,7 +9,7 @@ row functions of datasets with storage items make each row of one change.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -163,7 +163,7 @@ class FirstState:
                     entries, size = [], 0
                 nodes, _ = await fetch(self._node, [(header, want) for want in told.wants])
                 read += len(told.wants)
-                self._cache.update(dict(_branches(nodes)))
+                self._cache.update(_branches(nodes))
                 progress(read, left)
                 try:
                     told = steps.send(nodes)
@@ -237,9 +237,9 @@ def _left(found: Survey, surveyed_nodes: int, ahead: Sequence[Place]) -> float:
     return values + nodes * max(0.0, 1 - surveyed_nodes / max(found.below(b""), 1.0))
 
 
-def _branches(nodes: dict[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
+def _branches(nodes: dict[bytes, bytes]) -> dict[bytes, bytes]:
     """Nodes that hold another one's hash: what the blocks after this one are compared along."""
-    return ((name, raw) for name, raw in nodes.items() if raw[:1] >= b"\x80" and len(raw) > HASH_LENGTH)
+    return {name: raw for name, raw in nodes.items() if len(raw) > HASH_LENGTH and raw[0] >= 0x80}
 
 
 async def forget(store: Store, staged: Staged, reason: str) -> None:

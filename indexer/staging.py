@@ -17,7 +17,7 @@ import asyncpg
 
 import indexer
 from indexer import announce, coverage, statements
-from indexer.commit import ROWS_PER_STATEMENT, as_whole, by_table, keep_runtimes, write_table
+from indexer.commit import ROWS_PER_STATEMENT, by_table, keep_runtimes, unmerged, write_table
 from indexer.datasets.base import Dataset
 from indexer.model import BlockRef, BlockRows, ItemRef, Row
 from indexer.scale import ss58_encode
@@ -153,10 +153,9 @@ async def add(
 
 
 async def _stage(connection: Connection, staged: Staged, table: Keyed, patches: list[tuple[int, Row]]) -> int:
-    """Rows into the table where they wait; returns how many exist."""
+    """Rows into the table where they wait; returns how many exist. Those of one key stay apart until ``_move``."""
     name = await connection.fetchval("SELECT first_state_table($1, $2)", staged.id, table.current.name)
-    at = len(table.keys)  # every row is of the one block
-    records = [(*row[:at], *row[at + 1 :]) for row in await as_whole(table, patches)]
+    records = unmerged(table, patches)
     await connection.copy_records_to_table(name, records=records, columns=(*table.keys, *table.values))
     return len(records)
 
@@ -223,11 +222,9 @@ async def _keep_accounts(
     while found := await cursor.fetch(ROWS_PER_STATEMENT):
         accounts = [row[0] for row in found]
         texts = await anyio.to_thread.run_sync(_texts, accounts, prefix)
-        await connection.execute(
-            "INSERT INTO accounts (account, address) SELECT * FROM unnest($1::bytea[], $2::text[]) "
-            "ON CONFLICT DO NOTHING",
-            accounts, texts,
-        )  # fmt: skip
+        await connection.copy_records_to_table(
+            "accounts", records=zip(accounts, texts, strict=True), columns=("account", "address")
+        )
         progressed()
 
 

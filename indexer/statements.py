@@ -141,29 +141,41 @@ def select_before(table: Keyed) -> str:
     )
 
 
+BY_KEY = "SET LOCAL enable_seqscan TO {0}; SET LOCAL enable_hashjoin TO {0}; SET LOCAL enable_mergejoin TO {0}"
+PLAN_ONCE = "SET LOCAL plan_cache_mode TO force_generic_plan; " + BY_KEY.format("off")
+"""Rows are found by their keys alone, and a plan is made once a session. Left to itself Postgres makes some of them
+for every block, among them that of the read of all tables; and one made while a table was small is kept, so it may
+not be one that reads all of it."""
+PLAN_AS_EVER = "SET LOCAL plan_cache_mode TO DEFAULT; " + BY_KEY.format("DEFAULT")
+
+
 @lru_cache(maxsize=1024)
 def renew_of_block(table: Keyed) -> str:
-    """Insert or replace the current rows of the keys that exist since a change of block $1 (and $2)."""
-    columns = quoted(current_columns(table))
-    found = f'SELECT {columns} FROM {table.history.name} WHERE block_number = $1 AND {_scope(table)} AND "exists"'
-    return f"INSERT INTO {table.current.name} ({columns}) {found} {_or_replace(table)}"
+    """Make the current rows of the keys that block $1 (and $2) changed what their history says."""
+    columns = quoted((*current_columns(table), "exists"))
+    return _renew(table, f"SELECT {columns} FROM {table.history.name} WHERE block_number = $1 AND {_scope(table)}")
 
 
 @lru_cache(maxsize=1024)
 def renew_of_run(table: Keyed) -> str:
-    """Insert or replace the current rows of the keys that exist since their last change in blocks $1 to $2."""
-    columns, keys = quoted(current_columns(table)), quoted(table.keys)
-    return (
-        f"INSERT INTO {table.current.name} ({columns}) SELECT {columns} FROM ("
-        f"SELECT DISTINCT ON ({keys}) * FROM {table.history.name} "
-        f"WHERE block_number BETWEEN $1 AND $2 AND {_scope(table)} "
-        f'ORDER BY {keys}, block_number DESC) latest WHERE "exists" {_or_replace(table)}'
+    """The same of the keys that blocks $1 to $2 changed: by their last change in them."""
+    columns, keys = quoted((*current_columns(table), "exists")), quoted(table.keys)
+    return _renew(
+        table,
+        f"SELECT DISTINCT ON ({keys}) {columns} FROM {table.history.name} "
+        f"WHERE block_number BETWEEN $1 AND $2 AND {_scope(table)} ORDER BY {keys}, block_number DESC",
     )
 
 
-def _or_replace(table: Keyed) -> str:
-    replaced = ", ".join(f'"{name}" = excluded."{name}"' for name in ("block_number", *table.values))
-    return f"ON CONFLICT ({quoted(table.keys)}) DO UPDATE SET {replaced}"
+def _renew(table: Keyed, found: str) -> str:
+    """A MERGE writes each changed row to the log once; an INSERT that has a conflict also writes that it locked it."""
+    columns = current_columns(table)
+    replaced = ", ".join(f'"{name}" = s."{name}"' for name in ("block_number", *table.values))
+    return (
+        f"MERGE INTO {table.current.name} x USING ({found}) s ON {_same_key(table, 'x', 's')} "
+        f'WHEN MATCHED AND s."exists" THEN UPDATE SET {replaced} WHEN MATCHED THEN DELETE '
+        f'WHEN NOT MATCHED AND s."exists" THEN INSERT ({quoted(columns)}) VALUES ({quoted(columns, "s.")})'
+    )
 
 
 @lru_cache(maxsize=256)
@@ -372,7 +384,8 @@ def _any_value(table: Keyed, name: str) -> str:
 
 
 def new_accounts(tables: Sequence[Keyed | Log]) -> str:
-    """Accounts that occur in what the tables' histories and logs say of block $1 and have no text yet."""
+    """Accounts that occur in what the tables' histories and logs say of block $1 and have no text yet, in order: then
+    their texts are in order, too, and so is what goes into the indexes."""
     found = " UNION ".join(
         f'SELECT "{name}" AS account FROM {appended(table)} WHERE block_number = $1::bigint AND {_scope(table)}'
         for table in tables
@@ -380,5 +393,5 @@ def new_accounts(tables: Sequence[Keyed | Log]) -> str:
     )
     return (
         f"SELECT f.account FROM ({found}) f WHERE f.account IS NOT NULL "
-        "AND NOT EXISTS (SELECT FROM accounts a WHERE a.account = f.account)"
+        "AND NOT EXISTS (SELECT FROM accounts a WHERE a.account = f.account) ORDER BY f.account"
     )

@@ -15,7 +15,6 @@ from indexer.commit import (
     accounts_in,
     append_rows,
     arrays,
-    drop_current,
     log_records,
     merge_on,
     read_rows,
@@ -51,6 +50,7 @@ class Together:
 
         ``progressed`` is called after each table, or each handful.
         """
+        await connection.execute(statements.PLAN_ONCE)
         bases = await _stored_before(connection, tables, patches, recent)
         written: dict[str, Written] = {}
         rows: dict[str, list[tuple[object, ...]]] = {}
@@ -72,12 +72,9 @@ class Together:
             others = [name for name in table.accounts if name not in table.keys]
             accounts = accounts_in(merged.history, statements.history_columns(table), others)
             accounts |= accounts_in(new, table.keys, table.accounts)
-            written[table.name] = Written(len(merged.history), accounts, merged.gone, not merged.last_block)
+            written[table.name] = Written(len(merged.history), accounts, is_current=not merged.last_block)
             progressed()
         await self._append(connection, tables, rows, progressed)
-        for table in tables:
-            if table.name in written and isinstance(table, Keyed):
-                await drop_current(connection, table, written[table.name].gone)
         return written
 
     async def _append(

@@ -21,9 +21,8 @@ class Upkeep:
         self._made = 0
 
     async def renew(self, connection: Connection, tables: Sequence[Keyed], first: int, last: int) -> None:
-        """Take over, in each of ``tables``, the rows that hold after blocks ``first`` to ``last``, just appended.
-
-        Keys that these blocks removed for good are not touched.
+        """Take over, in each of ``tables``, what blocks ``first`` to ``last``, just appended, changed: rows that hold
+        after them, and the end of those that do not.
         """
         new: dict[str, str] = {}
         orders: list[str] = []
@@ -36,7 +35,5 @@ class Upkeep:
                 orders.append(f"PREPARE {name} (bigint, bigint) AS {statement}")
             orders.append(f"EXECUTE {name} ({first:d}, {last:d})")
         if orders:
-            # A plan made while a history was small is kept: it may not be one that reads all of it.
-            text = ["SET LOCAL enable_seqscan TO off", *orders, "SET LOCAL enable_seqscan TO DEFAULT"]
-            await connection.execute("; ".join(text))
+            await connection.execute("; ".join([statements.PLAN_ONCE, *orders, statements.PLAN_AS_EVER]))
             self._names.update(new)
