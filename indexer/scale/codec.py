@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from indexer.errors import DecodeError
+from indexer.model import EventRecord
 from indexer.scale import encode, trace
 from indexer.scale.compiler import MISFIT, Compiler, Decoder
 from indexer.scale.document import Values
+from indexer.scale.events import event_records
 from indexer.scale.registry import Registry
 
 _ASIDE = (*MISFIT, RecursionError)
@@ -21,7 +23,7 @@ _ASIDE = (*MISFIT, RecursionError)
 class Codec:
     """The decoders of one runtime, compiled as they are asked for."""
 
-    __slots__ = ("_compiler", "_decoders", "_values", "registry", "ss58_prefix")
+    __slots__ = ("_compiler", "_decoders", "_records", "_values", "registry", "ss58_prefix")
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -30,6 +32,8 @@ class Codec:
         self._compiler = Compiler(registry)
         self._decoders: dict[int, Decoder] = {}
         """By the type id asked for, newtypes included."""
+        self._records: dict[int, Decoder] = {}
+        """Of lists of event records."""
         self._values = Values(registry, self.ss58_prefix)
 
     @property
@@ -46,9 +50,19 @@ class Codec:
         except _ASIDE:
             value, end = self.decode_at(type_id, raw, 0)
         if end != len(raw):
-            problem = f"{len(raw) - end} bytes follow the value"
-            raise DecodeError(problem, path=self.registry.name(type_id), offset=end)
+            raise self._trailing(type_id, raw, end)
         return value
+
+    def event_records(self, type_id: int, raw: bytes) -> list[EventRecord]:
+        """All of ``raw`` as a list of event records. Raises ``DecodeError``, also if the type is no such list."""
+        found: list[EventRecord]
+        try:
+            found, end = self._records[type_id](raw, 0)
+        except _ASIDE:
+            found, end = self._event_records(type_id, raw)
+        if end != len(raw):
+            raise self._trailing(type_id, raw, end)
+        return found
 
     def decode_at(self, type_id: int, raw: bytes, offset: int) -> tuple[Any, int]:
         """The value at ``offset`` and the offset behind it. Raises ``DecodeError``."""
@@ -56,8 +70,7 @@ class Codec:
             return self._decoder(type_id)(raw, offset)
         except MISFIT as error:
             trace.decode(self.registry, type_id, raw, offset)
-            problem = f"compiled decoder refused ({error!r}) what the tracing decoder accepts"
-            raise DecodeError(problem, path=self.registry.name(type_id), offset=offset) from error
+            raise self._disagreement(error, type_id, offset) from error
         except RecursionError:
             # Either the bytes nest deep or the caller did: the tracer has a stack of its own.
             return trace.decode(self.registry, type_id, raw, offset)
@@ -67,6 +80,33 @@ class Codec:
         if known is None:
             known = self._decoders[type_id] = self._compiler.decoder(type_id)
         return known
+
+    def _event_records(self, type_id: int, raw: bytes) -> tuple[list[EventRecord], int]:
+        """The long way: compiles what is not compiled yet, says where bytes do not fit."""
+        try:
+            if type_id not in self._records:
+                self._records[type_id] = self._compiler.records(type_id) or self._records_from_values(type_id)
+            return self._records[type_id](raw, 0)
+        except MISFIT as error:
+            self.decode(type_id, raw)
+            raise self._disagreement(error, type_id, 0) from error
+        except RecursionError:
+            return self._records_from_values(type_id)(raw, 0)
+
+    def _records_from_values(self, type_id: int) -> Decoder:
+        def records(raw: bytes, offset: int) -> tuple[list[EventRecord], int]:
+            value, end = self.decode_at(type_id, raw, offset)
+            return event_records(value), end
+
+        return records
+
+    def _trailing(self, type_id: int, raw: bytes, end: int) -> DecodeError:
+        problem = f"{len(raw) - end} bytes follow the value"
+        return DecodeError(problem, path=self.registry.name(type_id), offset=end)
+
+    def _disagreement(self, error: Exception, type_id: int, offset: int) -> DecodeError:
+        problem = f"compiled decoder refused ({error!r}) what the tracing decoder accepts"
+        return DecodeError(problem, path=self.registry.name(type_id), offset=offset)
 
     def encode(self, type_id: int, value: object) -> bytes:
         """A value in decoded form as SCALE bytes. Raises ``EncodeError``."""

@@ -54,14 +54,21 @@ class Reader:
         try:
             byte = self.raw[self.offset]
         except IndexError:
-            raise self.refuse("truncated: 1 bytes wanted, 0 left") from None
+            raise self._ended() from None
         self.offset += 1
         return byte
+
+    def _ended(self) -> DecodeError:
+        return self.refuse("truncated: 1 bytes wanted, 0 left")
 
     def compact(self, limit: int = COMPACT_MAX) -> int:
         """A compact integer in its shortest form, at most ``limit``."""
         start = self.offset
-        first = self.u8()
+        try:
+            first = self.raw[start]
+        except IndexError:
+            raise self._ended() from None
+        self.offset = start + 1
         mode = first & 3
         if mode == 0 and first >> 2 <= limit:  # nearly all there are
             return first >> 2
@@ -85,7 +92,14 @@ class Reader:
     def length(self, item_size: int) -> int:
         """The length prefix of items of at least ``item_size`` bytes: refused before anything is allocated for it."""
         start = self.offset
-        count = self.compact()
+        try:
+            first = self.raw[start]
+        except IndexError:
+            raise self._ended() from None
+        if first & 3:
+            count = self.compact()
+        else:  # nearly all there are
+            count, self.offset = first >> 2, start + 1
         if count * item_size > len(self.raw) - self.offset:
             raise self.refuse(f"truncated: length {count} needs {count * item_size} bytes, {self.left} left", start)
         return count

@@ -42,37 +42,38 @@ class RegistryReader(Reader):
         return type_id
 
     def docs(self) -> None:
-        """Read over documentation, most of the bytes there are."""
-        if not self._short_docs():
-            for _ in range(self.length(1)):
-                size = self.length(1)  # moves the offset, and so cannot stand in the next line
-                self.offset += size
+        """Read over documentation, most of the bytes there are.
 
-    def _short_docs(self) -> bool:
-        """Read over less than 64 lines below 2^14 bytes; False, and nothing read, for more and where the bytes end."""
+        Here less than 64 lines below 2^14 bytes; ``_any_docs`` reads all others and says where the bytes end.
+        """
         raw, offset = self.raw, self.offset
         try:
             lines = raw[offset]
-            offset += 1
             if lines & 3:
-                return False
+                return self._any_docs()
+            offset += 1
             for _ in range(lines >> 2):
                 first = raw[offset]
                 if first & 2:
-                    return False
+                    return self._any_docs()
                 if not first & 1:
                     offset += 1 + (first >> 2)
                     continue
                 size = (first | raw[offset + 1] << 8) >> 2
                 if size < 64:
-                    return False
+                    return self._any_docs()
                 offset += 2 + size
         except IndexError:
-            return False
+            return self._any_docs()
         if offset > len(raw):
-            return False
+            return self._any_docs()
         self.offset = offset
-        return True
+        return None
+
+    def _any_docs(self) -> None:
+        for _ in range(self.length(1)):
+            size = self.length(1)  # moves the offset, and so cannot stand in the next line
+            self.offset += size
 
     def types(self) -> tuple[Type, ...]:
         numbers = count()
@@ -95,7 +96,7 @@ class RegistryReader(Reader):
     def definition(self) -> Definition:
         match self.tag(8):
             case 0:
-                return Composite(self.many(self.field))
+                return Composite(self.fields())
             case 1:
                 return Variant(self.many(self.case))
             case 2:
@@ -111,8 +112,9 @@ class RegistryReader(Reader):
             case _:
                 return BitSequence(self.type_id(), self.type_id())
 
-    def field(self) -> Field:
-        return self._short_field() or self._any_field()
+    def fields(self) -> tuple[Field, ...]:
+        short, other = self._short_field, self._any_field
+        return tuple([short() or other() for _ in range(self.length(1))])
 
     def _short_field(self) -> Field | None:
         """A field as nearly all are: texts below 64 bytes, a type id below 2^14, no documentation.
@@ -162,6 +164,6 @@ class RegistryReader(Reader):
         return Field(name, type_id)
 
     def case(self) -> Case:
-        name, fields, index = self.text(), self.many(self.field), self.u8()
+        name, fields, index = self.text(), self.fields(), self.u8()
         self.docs()
         return Case(name, index, fields)

@@ -15,7 +15,7 @@ from indexer.model import EventRecord, ItemRef
 from indexer.scale.codec import Codec
 from indexer.scale.document import Documents
 from indexer.scale.encode import EncodeError
-from indexer.scale.events import event_records, plain_records
+from indexer.scale.events import plain_records
 from indexer.scale.extrinsic import Extrinsic, ExtrinsicCodec
 from indexer.scale.metadata import Metadata, parse
 from indexer.scale.registry import Composite, Sequence
@@ -47,6 +47,8 @@ class Runtime:
                 storage_item(self.codec, pallet, entry) for pallet in metadata.pallets for entry in pallet.entries
             )
         }
+        events = self._items.get(EVENTS)
+        self._events_type = None if events is None else events.value_type
         version = self.constant("System", "Version")
         try:
             self.spec_name: str = version["spec_name"]
@@ -97,7 +99,9 @@ class Runtime:
 
     def decode_events(self, raw: bytes) -> list[EventRecord]:
         """The value of ``System.Events``. Raises ``DecodeError``."""
-        return event_records(self._events_item().decode(raw))
+        if self._events_type is None:
+            raise DecodeError(f"metadata lists no {EVENTS}")
+        return self.codec.event_records(self._events_type, raw)
 
     def encode_events(self, records: list[EventRecord]) -> bytes:
         """The inverse of ``decode_events``. Raises ``EncodeError``."""

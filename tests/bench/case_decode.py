@@ -1,8 +1,9 @@
 """Decode: values recorded from the main network's runtimes, against scalecodec, which most of Python's tools use.
 
 Both load the metadata once, keep every decoder that they have made, and give the same values: looked at before
-anything is timed. scalecodec is driven as its users do, one object for each type. The values are data, kept beside
-the repository (../shared/data): without them there are no figures.
+anything is timed. scalecodec is driven as its users do, one object for each type. Events are read on our side as the
+indexer reads them, to ``EventRecord``; the same block as dicts in dicts is told beside it. The values are data, kept
+beside the repository (../shared/data): without them there are no figures.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from scalecodec_oracle import Oracle, as_v14, plain_of_ours
 
 from indexer.model import ItemRef
 from indexer.scale import Runtime
+from indexer.scale.events import plain_records
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 EVENTS, ACCOUNT = ItemRef("System", "Events"), ItemRef("System", "Account")
@@ -41,8 +44,9 @@ def recorded(effort: Effort) -> list[Figure]:
     assert events is not None
     assert accounts is not None
     figures = [
-        _one_type("one block of 152 events", ON_EVENTS, effort, runtime, oracle, events.value_type, [_block()]),
-        _one_type("events, each alone", ON_EVENTS, effort, runtime, oracle, events.value_type, _fuzzed(effort)),
+        _events("one block of 152 events", effort, runtime, oracle, events.value_type, [_block()]),
+        _events("events, each alone", effort, runtime, oracle, events.value_type, _fuzzed(effort)),
+        _one_type("the block as nested values", None, effort, runtime, oracle, events.value_type, [_block()]),
         _one_type("AccountInfo", ON_THE_REST, effort, runtime, oracle, accounts.value_type, _accounts(effort)),
         *_api_results(effort, v15),
         _first_block(effort, v14, v15),
@@ -51,18 +55,35 @@ def recorded(effort: Effort) -> list[Figure]:
     return figures
 
 
+def _events(name: str, effort: Effort, runtime: Runtime, oracle: Oracle, type_id: int, raws: Sequence[bytes]) -> Figure:
+    """Each of ``raws`` as a list of event records."""
+    for raw in raws:
+        assert plain_of_ours(plain_records(runtime.decode_events(raw))) == oracle.decode(type_id, raw)
+    return _timed(name, ON_EVENTS, effort, runtime.decode_events, _reused(oracle, type_id), raws)
+
+
 def _one_type(
-    name: str, goal: Goal, effort: Effort, runtime: Runtime, oracle: Oracle, type_id: int, raws: Sequence[bytes]
+    name: str, goal: Goal | None, effort: Effort, runtime: Runtime, oracle: Oracle, type_id: int, raws: Sequence[bytes]
 ) -> Figure:
     """All of ``raws`` as values of one type, by each of the two."""
     for raw in raws:
         assert plain_of_ours(runtime.decode_type(type_id, raw)) == oracle.decode(type_id, raw)
-    decode, theirs = runtime.codec.decode, _reused(oracle, type_id)
+    return _timed(name, goal, effort, partial(runtime.codec.decode, type_id), _reused(oracle, type_id), raws)
+
+
+def _timed(
+    name: str,
+    goal: Goal | None,
+    effort: Effort,
+    decode: Callable[[bytes], Any],
+    theirs: Callable[[bytes], Any],
+    raws: Sequence[bytes],
+) -> Figure:
     gc.freeze()  # scalecodec's metadata are a million objects: not to be looked over again before each turn
 
     def ours() -> None:
         for raw in raws:
-            decode(type_id, raw)
+            decode(raw)
 
     def against() -> None:
         for raw in raws:
@@ -102,8 +123,7 @@ def _first_block(effort: Effort, v14: bytes, v15: bytes) -> Figure:
         Runtime.from_metadata(v15).decode_events(block)
 
     def against() -> None:
-        oracle = Oracle(v14)
-        oracle.decode(events, block)
+        _reused(Oracle(v14), events)(block)
 
     listed = Runtime.from_metadata(v14).item(EVENTS)
     assert listed is not None

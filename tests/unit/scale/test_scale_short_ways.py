@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from metadata_bytes import Types, runtime_metadata
+from metadata_bytes import NO_DOCS, Types, runtime_metadata, text
 
 from indexer.errors import DecodeError
 from indexer.model import ItemRef
-from indexer.scale import StorageItem, encode_compact, storage, trace
+from indexer.scale import EventRecord, Runtime, StorageItem, encode_compact, storage, trace
 from indexer.scale.codec import Codec
-from indexer.scale.compiler import INLINE_CASES, Compiler
+from indexer.scale.compiler import Compiler
+from indexer.scale.events import event_records
+from indexer.scale.function_source import INLINE_CASES
 from indexer.scale.registry import Field, Registry, Type
 from indexer.scale.registry_reader import RegistryReader
 
@@ -24,8 +26,8 @@ class Careful(RegistryReader):
     def _short_field(self) -> Field | None:
         return None
 
-    def _short_docs(self) -> bool:
-        return False
+    def docs(self) -> None:
+        self._any_docs()
 
 
 def types_by(reader: RegistryReader) -> tuple[tuple[Type, ...], int, int] | str:
@@ -171,3 +173,58 @@ def test_an_empty_sequence_is_its_length_alone() -> None:
     assert codec.decode(holder, encode_compact(1) + b"\x04x" + encode_compact(0)) == {"names": ["x"], "more": []}
     with pytest.raises(DecodeError, match="truncated"):
         codec.decode(holder, encode_compact(0))
+
+
+WHO = bytes(range(32))
+MOVED = b"\x00\x07\x00\x00\x00" + b"\x09\x02" + WHO + b"\x01\x02" + b"\x04" + WHO
+EVENTS = b"\x0c" + MOVED + b"\x01" + b"\x09\x00" + b"\x00" + b"\x02" + b"\x09\x00" + b"\x04" + WHO
+
+
+def told(runtime: Runtime, raw: bytes) -> tuple[list[EventRecord] | str, list[EventRecord] | str]:
+    """Events read straight as records, and as values first; or what is wrong with them."""
+    item = runtime.item(ItemRef("System", "Events"))
+    assert item is not None
+    found: list[list[EventRecord] | str] = []
+    for read in (runtime.decode_events, lambda raw: event_records(item.decode(raw))):
+        try:
+            found.append(read(raw))
+        except DecodeError as error:
+            found.append(str(error))
+    return found[0], found[1]
+
+
+def test_events_with_a_wrong_byte_anywhere_cut_or_too_long_are_read_or_refused_as_values_are() -> None:
+    runtime = Runtime.from_metadata(runtime_metadata(15))
+    straight, by_values = told(runtime, EVENTS)
+    assert straight == by_values
+    assert len(straight) == 3
+    wrong = [EVENTS[:end] for end in range(len(EVENTS))] + [EVENTS + b"\x00"]
+    for place, byte in enumerate(EVENTS):
+        wrong += [EVENTS[:place] + bytes([new]) + EVENTS[place + 1 :] for new in {0, 1, 2, 3, 4, 9, 0xFF} - {byte}]
+    for raw in wrong:
+        straight, by_values = told(runtime, raw)
+        assert straight == by_values, raw.hex()
+
+
+def test_event_records_whose_parts_stand_in_another_order_are_read_by_their_names() -> None:
+    raw = runtime_metadata(15)
+
+    def field(name: str) -> tuple[int, int]:
+        start = raw.index(b"\x01" + text(name))
+        return start, raw.index(text("T") + NO_DOCS, start) + len(text("T") + NO_DOCS)
+
+    (event, end), (topics, last) = field("event"), field("topics")
+    assert end == topics
+    runtime = Runtime.from_metadata(raw[:event] + raw[topics:last] + raw[event:end] + raw[last:])
+    events = b"\x04" + MOVED[:5] + b"\x04" + WHO + MOVED[5:41]
+    assert runtime.decode_events(events) == [
+        EventRecord("ApplyExtrinsic", 7, "Sample", "Moved", {"who": WHO, "to": 513}, (WHO,))
+    ]
+
+
+def test_every_event_is_compiled_when_all_is_checked() -> None:
+    runtime = Runtime.from_metadata(runtime_metadata(15))
+    runtime.check_all()
+    compiled = runtime.codec._compiler._namespace
+    assert any(name.startswith("records_") for name in compiled)
+    assert any(name.startswith("event_") and name.endswith("_9_2") for name in compiled)
