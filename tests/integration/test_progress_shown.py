@@ -45,13 +45,13 @@ def run_on(database: str, node: DevNode, *options: str) -> list[str]:
 
 async def test_bars_show_a_whole_state_and_a_backfill_and_leave_the_log_lines_whole(database: str) -> None:
     async with (
-        slow_node(30, 0.07) as node,
-        on_a_terminal(*run_on(database, node, "--stop", "29"), columns=80) as session,
+        slow_node(110, 0.07) as node,
+        on_a_terminal(*run_on(database, node, "--stop", "109"), columns=80) as session,
     ):
         assert await ended(session) == 0
     screen = session.screen
     assert any(re.match(r"state 0 .*━.* \d+ % +\d+/~\d+ nodes", line) for line in screen.seen), screen.seen
-    bars = [found for line in screen.seen if (found := re.match(r"block (\d+) .*━.* (\d+) % +(\d+)/30 blocks", line))]
+    bars = [found for line in screen.seen if (found := re.match(r"block (\d+) .*━.* (\d+) % +(\d+)/110 blocks", line))]
     assert len(bars) > 3, screen.seen
     blocks, percents = [int(bar[1]) for bar in bars], [int(bar[2]) for bar in bars]
     assert blocks == sorted(blocks)
