@@ -171,15 +171,9 @@ def comparable_patches(table: Keyed | Log, patches: list[Patch]) -> list[Patch]:
     if not names:
         return patches
     return [
-        (one[0], _with_text(one[1], names))
-        if (values := one[1].values) is not None and not names.isdisjoint(values) and _has_any(values, names)
-        else one
+        one if (values := one[1].values) is None or names.isdisjoint(values) else (one[0], _with_text(one[1], names))
         for one in patches
     ]
-
-
-def _has_any(values: Mapping[str, object], names: frozenset[str]) -> bool:
-    return any(values.get(name) is not None for name in names)
 
 
 def _with_text(row: Row, names: frozenset[str]) -> Row:

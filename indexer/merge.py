@@ -38,11 +38,6 @@ class Merged:
         state = self.state
         return [(*key, number, *state[key]) for key, number in self.last_block.items() if exists(state[key])]
 
-    @property
-    def gone(self) -> list[Key]:
-        """Changed keys that no longer exist after the run."""
-        return [key for key in self.last_block if not exists(self.state[key])]
-
 
 def exists(values: Values) -> bool:
     """Whether a row with these values is stored."""

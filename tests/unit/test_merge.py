@@ -38,7 +38,6 @@ def test_columns_a_block_does_not_name_are_carried_over_from_the_row_before(pool
     merged = merge(pools, {(1,): (1, 2)}, patches)
     assert merged.history == [(1, 5, 7, 2, True), (1, 6, 7, 9, True)]
     assert merged.current == [(1, 6, 7, 9)]
-    assert merged.gone == []
 
 
 def test_several_patches_of_one_block_make_one_row(pools: Keyed) -> None:
@@ -49,14 +48,13 @@ def test_several_patches_of_one_block_make_one_row(pools: Keyed) -> None:
 def test_a_row_is_gone_when_its_last_storage_key_is(pools: Keyed) -> None:
     merged = merge(pools, {(1,): (3, None)}, [patch(5, 1, {"tao": None})])
     assert merged.history == [(1, 5, None, None, False)]
-    assert merged.gone == [(1,)]
-    assert merged.current == []
+    assert (merged.current, merged.last_block) == ([], {(1,): 5})
 
 
 def test_a_row_may_die_and_return_within_one_run(pools: Keyed) -> None:
     merged = merge(pools, {(1,): (8, 8)}, [patch(5, 1, None), patch(6, 1, {"tao": 1, "alpha": 2})])
     assert merged.history == [(1, 5, None, None, False), (1, 6, 1, 2, True)]
-    assert (merged.current, merged.gone) == ([(1, 6, 1, 2)], [])
+    assert merged.current == [(1, 6, 1, 2)]
 
 
 def test_a_patch_that_changes_nothing_leaves_no_row(pools: Keyed) -> None:
@@ -85,9 +83,9 @@ def test_a_run_cut_into_batches_anywhere_gives_the_same_rows(
         for part in parts:
             merged = merge(pools, base, part)
             history += merged.history
-            current.update(((row[0],), row[2:]) for row in merged.current)
-            for key in merged.gone:
+            for key in merged.last_block:  # as the current table: what changed goes, what then exists comes
                 current.pop(key, None)
+            current.update(((row[0],), row[2:]) for row in merged.current)
             base.update(merged.state)
         assert current == {key: row for key, row in base.items() if row != (None, None)}
         return history, current
