@@ -6,12 +6,13 @@ type path and offset. The two must agree: if only one of them refuses, that is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from indexer.errors import DecodeError
 from indexer.model import EventRecord
 from indexer.scale import encode, trace
-from indexer.scale.compiler import MISFIT, Compiler, Decoder
+from indexer.scale.compiler import MISFIT, BuildKey, Compiler, Decoder, SplitKey
 from indexer.scale.document import Values
 from indexer.scale.events import event_records
 from indexer.scale.registry import Registry
@@ -107,6 +108,12 @@ class Codec:
     def _disagreement(self, error: Exception, type_id: int, offset: int) -> DecodeError:
         problem = f"compiled decoder refused ({error!r}) what the tracing decoder accepts"
         return DecodeError(problem, path=self.registry.name(type_id), offset=offset)
+
+    def keys(
+        self, prefix: bytes, hashers: Sequence[str], type_ids: Sequence[int], key_hash: type[bytes]
+    ) -> tuple[SplitKey | None, BuildKey | None]:
+        """The short ways to take apart and put together the keys of an item; both raise ``MISFIT``."""
+        return self._compiler.keys(prefix, hashers, type_ids, key_hash)
 
     def encode(self, type_id: int, value: object) -> bytes:
         """A value in decoded form as SCALE bytes. Raises ``EncodeError``."""

@@ -8,7 +8,7 @@ silence and never allocates for a length the bytes cannot hold; saying where it 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,7 +16,9 @@ from indexer.model import EventRecord
 from indexer.scale import primitives
 from indexer.scale.event_source import EventSource, record_types
 from indexer.scale.function_source import FunctionSource
-from indexer.scale.layout import Layouts
+from indexer.scale.hashers import HASHERS
+from indexer.scale.key_source import key_source
+from indexer.scale.layout import Layout, Layouts
 from indexer.scale.registry import Case, Registry, Variant
 
 Decoder: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
@@ -26,8 +28,14 @@ Call: TypeAlias = Callable[[bytes, int], Any]
 
 Source = TypeVar("Source", bound=FunctionSource)
 
+SplitKey: TypeAlias = Callable[[bytes], tuple[Any, ...]]
+BuildKey: TypeAlias = Callable[..., bytes]
+
 MISFIT = (struct.error, LookupError, ValueError, OverflowError)
 """What generated code raises when bytes do not fit their type. Deep nesting raises ``RecursionError``."""
+
+_UNREAD = Layout((), lambda _: "()")
+"""Of a key part of which nothing but the hash is in the key."""
 
 
 class Compiler:
@@ -66,6 +74,24 @@ class Compiler:
         function.records(types)
         self._namespace[f"EVENTS_{types.event}"] = self._tables(types.event, self._event)
         return self._define(function)
+
+    def keys(
+        self, prefix: bytes, hashers: Sequence[str], type_ids: Sequence[int], key_hash: type[bytes]
+    ) -> tuple[SplitKey | None, BuildKey | None]:
+        """What takes apart and puts together the keys of an item, as far as they are of fixed size.
+
+        ``key_hash`` is what a part without clear text is given as.
+        """
+        layouts: list[Layout] = []
+        for name, type_id in zip(hashers, type_ids, strict=True):
+            layout = self._layouts.of(type_id) if HASHERS[name].clear else _UNREAD
+            if layout is None:
+                return None, None
+            layouts.append(layout)
+        source = key_source(prefix, hashers, layouts)
+        namespace = {**self._namespace, **source.constants, "KeyHash": key_hash}
+        exec("\n\n".join(text for text in (source.split, source.build) if text is not None), namespace)
+        return namespace["split"], namespace.get("build")
 
     def check(self, type_id: int) -> None:
         """Compile a type whole: itself, if it is an enum all its cases, if it is event records all events."""

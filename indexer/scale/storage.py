@@ -13,6 +13,7 @@ from typing import Any
 from indexer.errors import DecodeError
 from indexer.model import ItemRef
 from indexer.scale.codec import Codec
+from indexer.scale.compiler import MISFIT, BuildKey, SplitKey
 from indexer.scale.encode import EncodeError
 from indexer.scale.hashers import HASHERS, twox128
 from indexer.scale.metadata import Entry, Pallet
@@ -51,6 +52,10 @@ class StorageItem:
     codec: Codec = field(repr=False, compare=False)
     _split: dict[bytes, tuple[Any, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Short keys taken apart before: those of subnets come in every block."""
+    _short: list[tuple[SplitKey | None, BuildKey | None]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+    """The short ways through a key, made when the first one is met."""
 
     def key(self, *parts: object) -> bytes:
         """The storage key of all key parts, or of a ``RawKey``. Raises ``EncodeError``."""
@@ -58,6 +63,12 @@ class StorageItem:
             return self.prefix + parts[0]
         if len(parts) != len(self.hashers):
             raise EncodeError(f"{self.ref} has {len(self.hashers)} key parts, {len(parts)} given")
+        build = self._ways()[1]
+        if build is not None:
+            try:
+                return build(*parts)
+            except MISFIT:
+                pass  # another kind of part, or one that does not fit: that is told part by part
         return self.key_prefix(*parts)
 
     def key_prefix(self, *parts: object) -> bytes:
@@ -82,12 +93,26 @@ class StorageItem:
         """
         parts = self._split.get(key)
         if parts is None:
-            parts = self._parts(key)
+            parts = self._taken_apart(key)
             if len(key) <= SHORT_KEY_BYTES:
                 if len(self._split) >= KEPT_KEYS:
                     self._split.clear()
                 self._split[key] = parts
         return parts
+
+    def _ways(self) -> tuple[SplitKey | None, BuildKey | None]:
+        if not self._short:
+            self._short.append(self.codec.keys(self.prefix, self.hashers, self.key_types, KeyHash))
+        return self._short[0]
+
+    def _taken_apart(self, key: bytes) -> tuple[Any, ...]:
+        split = self._ways()[0]
+        if split is not None:
+            try:
+                return split(key)
+            except MISFIT:
+                pass  # what is wrong with it is found part by part
+        return self._parts(key)
 
     def _parts(self, key: bytes) -> tuple[Any, ...]:
         if not key.startswith(self.prefix):
