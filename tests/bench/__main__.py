@@ -51,17 +51,19 @@ def main() -> int:
         if asked.cases and case.name not in asked.cases:
             continue
         console.print(f"{case.name}: {case.what}, against {case.against}")
+        own = []
         for figure in case.run(effort):
-            entries.append(entry(case, figure, load))
+            own.append(entry(case, figure, load))
             if figure.goal is not None and not figure.goal.is_met(figure.ratio, SLACK):
                 far_off.append(f"{case.name}: {figure.name} is {figure.ratio:.2f}, the goal is {figure.goal}")
+        entries += own
+        if not asked.short and not asked.no_keep:
+            keep(own)  # at once: the next one may take half an hour, and be ended in it
     show(entries, console)
     if asked.short:
         for line in far_off:
             print(f"far off: {line}", file=sys.stderr)
         return 1 if far_off else 0
-    if not asked.no_keep:
-        keep(entries)
     return 0
 
 
