@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 ITEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\.[A-Za-z][A-Za-z0-9_]{0,99}")
 """A storage item as text, ``Pallet.Item``: both names are identifiers of Rust."""
 
@@ -57,8 +59,12 @@ class RawChange(NamedTuple):
     value: bytes | HashedValue | None
 
 
-class EventRecord(NamedTuple):
-    """One event, in the order of the block."""
+class EventRecord(msgspec.Struct, frozen=True, gc=False):
+    """One event, in the order of the block.
+
+    A struct, as thousands are made a second and this is the cheapest to make; none is part of a cycle, so the garbage
+    collector need not look at them.
+    """
 
     phase: str
     """``ApplyExtrinsic``, ``Finalization`` or ``Initialization``."""

@@ -51,7 +51,6 @@ class Compiler:
             "octets": primitives.octets,
             "text": primitives.text,
             "bits": primitives.bits,
-            "new": tuple.__new__,
             "EventRecord": EventRecord,
         }
         self._layouts = Layouts(registry, self._namespace)

@@ -76,7 +76,7 @@ class EventSource(FunctionSource):
                 self._line(f"topics, o = decode_{types.topics}(b, o)")
                 self._line("topics = tuple(topics)")
             self._line("else: topics, o = (), o + 1")
-            self._line("records.append(new(EventRecord, (phase, index, pallet, name, fields, topics)))")
+            self._line("records.append(EventRecord(phase, index, pallet, name, fields, topics))")
         self._return("records")
 
     def event(self, pallet: Case, case: Case) -> None:
