@@ -22,6 +22,7 @@ from indexer.scale.document import Documents
 from indexer.scale.encode import EncodeError, encode_compact
 from indexer.scale.extrinsic import Extrinsic
 from indexer.scale.hashers import (
+    KeyHash,
     blake2_128,
     blake2_128_concat,
     blake2_256,
@@ -32,7 +33,7 @@ from indexer.scale.hashers import (
 )
 from indexer.scale.runtime import Runtime
 from indexer.scale.ss58 import ss58_decode, ss58_encode
-from indexer.scale.storage import KeyHash, RawKey, StorageItem
+from indexer.scale.storage import RawKey, StorageItem
 
 __all__ = [
     "Documents",

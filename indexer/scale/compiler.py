@@ -34,9 +34,6 @@ BuildKey: TypeAlias = Callable[..., bytes]
 MISFIT = (struct.error, LookupError, ValueError, OverflowError)
 """What generated code raises when bytes do not fit their type. Deep nesting raises ``RecursionError``."""
 
-_UNREAD = Layout((), lambda _: "()")
-"""Of a key part of which nothing but the hash is in the key."""
-
 
 class Compiler:
     """The compiled functions of one registry. Grows as types are asked for."""
@@ -75,21 +72,17 @@ class Compiler:
         return self._define(function)
 
     def keys(
-        self, prefix: bytes, hashers: Sequence[str], type_ids: Sequence[int], key_hash: type[bytes]
+        self, prefix: bytes, hashers: Sequence[str], type_ids: Sequence[int]
     ) -> tuple[SplitKey | None, BuildKey | None]:
-        """What takes apart and puts together the keys of an item, as far as they are of fixed size.
-
-        ``key_hash`` is what a part without clear text is given as.
-        """
-        layouts: list[Layout] = []
+        """What takes apart and puts together the keys of an item, as far as they are of fixed size."""
+        layouts: list[Layout | None] = []
         for name, type_id in zip(hashers, type_ids, strict=True):
-            layout = self._layouts.of(type_id) if HASHERS[name].clear else _UNREAD
-            if layout is None:
+            layouts.append(self._layouts.of(type_id) if HASHERS[name].clear else None)
+            if HASHERS[name].clear and layouts[-1] is None:
                 return None, None
-            layouts.append(layout)
         source = key_source(prefix, hashers, layouts)
-        namespace = {**self._namespace, **source.constants, "KeyHash": key_hash}
-        exec("\n\n".join(text for text in (source.split, source.build) if text is not None), namespace)
+        namespace = {**self._namespace, **source.constants}
+        _execute([source.split, *([source.build] if source.build else [])], namespace)
         return namespace["split"], namespace.get("build")
 
     def check(self, type_id: int) -> None:
@@ -130,10 +123,7 @@ class Compiler:
                     waiting.append(sources[name])
         for function in sources.values():
             self._namespace.update(function.constants)
-        try:
-            exec("\n\n".join(function.text() for function in sources.values()), self._namespace)
-        except SyntaxError as error:
-            raise RecursionError("a type nests deeper than Python's parser can follow") from error
+        _execute([function.text() for function in sources.values()], self._namespace)
         compiled: Call = self._namespace[first.name]
         return compiled
 
@@ -203,3 +193,11 @@ def _table(cases: tuple[Case, ...], compiled: Callable[[Case], Call]) -> list[Ca
     for case in cases:
         table[case.index] = first_call(case)
     return table
+
+
+def _execute(functions: Sequence[str], namespace: dict[str, Any]) -> None:
+    """Define functions. Raises ``RecursionError`` for one that reads a type too deep."""
+    try:
+        exec("\n\n".join(functions), namespace)
+    except SyntaxError as error:
+        raise RecursionError("a type nests deeper than Python's parser can follow") from error

@@ -48,6 +48,12 @@ def _nothing(_data: bytes) -> bytes:
     return b""
 
 
+class KeyHash(bytes):
+    """The hash of a key part whose hasher keeps no clear text: stands for the part when the key is built again."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Hasher:
     """What stands in a key for one part: ``size`` bytes of hash, then the part itself if ``clear``."""

@@ -8,17 +8,17 @@ function refuses, ``storage`` goes part by part, and finds what is wrong or that
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from indexer.scale.hashers import HASHERS
+from indexer.scale.hashers import HASHERS, KeyHash
 from indexer.scale.layout import Layout, tuple_expression
 
-UNSIGNED = {"B": 1, "H": 2, "I": 4, "Q": 8}
-"""Bytes by the struct code of an unsigned number."""
+UNSIGNED = "BHIQ"
+"""The struct codes of unsigned numbers."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class KeySource:
     """The text of both functions, ``split(key)`` and ``build(*parts)``, and the constants in them.
 
@@ -29,15 +29,16 @@ class KeySource:
     """Gives the tuple of parts."""
     build: str | None
     """None if a part is no string of bytes and no unsigned number, or its key has no clear text of it."""
-    constants: dict[str, object] = field(default_factory=dict)
+    constants: Mapping[str, object]
 
 
-def key_source(prefix: bytes, hashers: Sequence[str], layouts: Sequence[Layout]) -> KeySource:
-    """The functions for keys of these parts; ``layouts`` says how each part with clear text is read."""
-    codes, hashes, values, checks = [f"{len(prefix)}s"], list[str](), list[str](), ["prefix != PREFIX"]
-    tests, pieces = list[str](), ["PREFIX"]
-    constants: dict[str, object] = {"PREFIX": prefix}
-    variables = ["prefix"]
+def key_source(prefix: bytes, hashers: Sequence[str], layouts: Sequence[Layout | None]) -> KeySource:
+    """The functions for keys of these parts; ``layouts`` says how each is read, None where its hash alone is there."""
+    codes, variables, checks = [f"{len(prefix)}s"], ["prefix"], ["prefix != PREFIX"]
+    values: list[str] = []
+    encodings: list[tuple[str, str] | None] = []
+    pieces = ["PREFIX"]
+    constants: dict[str, object] = {"PREFIX": prefix, "KeyHash": KeyHash}
     at = len(prefix)
     for part, (name, layout) in enumerate(zip(hashers, layouts, strict=True)):
         hasher = HASHERS[name]
@@ -45,44 +46,43 @@ def key_source(prefix: bytes, hashers: Sequence[str], layouts: Sequence[Layout])
         if hasher.size:
             codes.append(f"{hasher.size}s")
             variables.append(f"hash{part}")
-            hashes.append(f"hash{part}")
             at += hasher.size
-        if not hasher.clear:
+        if layout is None:
             values.append(f"KeyHash(hash{part})")
-            tests.append("True")
+            encodings.append(None)
             continue
         names = [f"v{part}_{number}" for number in range(len(layout.codes))]
         codes += layout.codes
         variables += names
         values.append(layout.build(names))
-        end = at + layout.size
+        encodings.append(encoding := _encoding(f"p{part}", layout))
+        raw = encoding[1] if encoding else ""
         if hasher.size:
-            checks.append(f"hash{part} != hash_{name}(key[{at}:{end}])")
-        at = end
-        test, raw = _encoded(f"p{part}", layout)
-        tests.append(test)
-        pieces += [f"hash_{name}({raw})"] * bool(hasher.size) + [raw]
-    packed = struct.Struct("<" + "".join(codes))
-    constants["unpack"] = packed.unpack
+            checks.append(f"hash{part} != hash_{name}(key[{at}:{at + layout.size}])")
+            pieces.append(f"hash_{name}({raw})")
+        pieces.append(raw)
+        at += layout.size
+    constants["unpack"] = struct.Struct("<" + "".join(codes)).unpack
     split = (
         "def split(key):\n"
         f"    {tuple_expression(variables)} = unpack(key)\n"
         f"    if {' or '.join(checks)}: raise ValueError\n"
         f"    return {tuple_expression(values)}"
     )
-    if not tests or "True" in tests:
+    misfits = [encoding[0] for encoding in encodings if encoding]
+    if not misfits or len(misfits) < len(encodings):
         return KeySource(split, None, constants)
-    arguments = ", ".join(f"p{part}" for part in range(len(tests)))
-    build = f"def build({arguments}):\n    if {' or '.join(tests)}: raise ValueError\n    return {' + '.join(pieces)}"
+    arguments = ", ".join(f"p{part}" for part in range(len(encodings)))
+    build = f"def build({arguments}):\n    if {' or '.join(misfits)}: raise ValueError\n    return {' + '.join(pieces)}"
     return KeySource(split, build, constants)
 
 
-def _encoded(name: str, layout: Layout) -> tuple[str, str]:
-    """When a part is not of the one type that is encoded here, and the expression of its bytes."""
-    if len(layout.codes) == 1 and layout.build([name]) == name:
-        code = layout.codes[0]
-        if code in UNSIGNED:
-            return f"type({name}) is not int", f"{name}.to_bytes({UNSIGNED[code]}, 'little')"
-        if code.endswith("s"):
-            return f"type({name}) is not bytes or len({name}) != {layout.size}", name
-    return "True", name
+def _encoding(name: str, layout: Layout) -> tuple[str, str] | None:
+    """When a part is not of the one type that is encoded here, and the expression of its bytes; None: never is it."""
+    if len(layout.codes) != 1 or layout.build([name]) != name:
+        return None
+    if layout.codes[0] in UNSIGNED:
+        return f"type({name}) is not int", f"{name}.to_bytes({layout.size}, 'little')"
+    if layout.codes[0].endswith("s"):
+        return f"type({name}) is not bytes or len({name}) != {layout.size}", name
+    return None

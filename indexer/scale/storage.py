@@ -15,18 +15,12 @@ from indexer.model import ItemRef
 from indexer.scale.codec import Codec
 from indexer.scale.compiler import MISFIT, BuildKey, SplitKey
 from indexer.scale.encode import EncodeError
-from indexer.scale.hashers import HASHERS, twox128
+from indexer.scale.hashers import HASHERS, KeyHash, twox128
 from indexer.scale.metadata import Entry, Pallet
 from indexer.scale.registry import Tuple
 
 SHORT_KEY_BYTES, KEPT_KEYS = 48, 4_096
 """Keys of subnets, neurons and other small numbers are as short; so many of an item are kept taken apart."""
-
-
-class KeyHash(bytes):
-    """The hash of a key part whose hasher keeps no clear text: stands for the part when the key is built again."""
-
-    __slots__ = ()
 
 
 class RawKey(bytes):
@@ -102,7 +96,7 @@ class StorageItem:
 
     def _ways(self) -> tuple[SplitKey | None, BuildKey | None]:
         if not self._short:
-            self._short.append(self.codec.keys(self.prefix, self.hashers, self.key_types, KeyHash))
+            self._short.append(self.codec.keys(self.prefix, self.hashers, self.key_types))
         return self._short[0]
 
     def _taken_apart(self, key: bytes) -> tuple[Any, ...]:
