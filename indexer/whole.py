@@ -11,13 +11,19 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 from indexer.model import HashedValue, RawChange
 from indexer.trie import EMPTY_ROOT, HASH_LENGTH, BadNode, MissingNode, Nodes, Want, decode_node, nibbles, pack
+from indexer.trie.plain import BRANCH, LEAF, NIBBLE, branch, branch_path, leaf
 from indexer.trie.wanted import is_inside, is_relevant, outermost
 
 
-class Place(NamedTuple):
-    """Something that lies ahead: a node behind a slot, a value behind its hash, or a key that is done."""
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Something that lies ahead: a node behind a slot, a value behind its hash, or a key that is done.
+
+    A struct, as one is made for each node of the state and this is the cheapest to make; none is part of a cycle.
+    """
 
     path: bytes
     """Nibbles from the root."""
@@ -41,6 +47,7 @@ class Found(NamedTuple):
 
 
 _SLOTS = tuple(bytes((slot,)) for slot in range(15, -1, -1))
+_LEAF_WITH_VALUE = range(0x40, LEAF.stop)
 
 Walk: TypeAlias = Generator[Found, Mapping[bytes, bytes], None]
 
@@ -72,22 +79,28 @@ def walk(
         entries: list[RawChange] = []
         while stack and len(wants) < batch and len(entries) < batch:
             place = stack.pop()
-            path, raw, is_value, is_at_hand, _, _ = place
-            if not is_at_hand:
+            raw = place.ref
+            if not place.is_at_hand:
                 read = sent.get(raw)
                 if read is None:
                     read = nodes.get(raw)
                 if read is None:
-                    wants.setdefault(raw, Want(path, raw, False, is_value))
+                    wants.setdefault(raw, Want(place.path, raw, False, place.is_value))
                     waiting.append(place)
                     continue
                 raw = read
-            if not is_value:
+            if place.is_value:
+                if waiting:  # what lies before it is not read yet
+                    waiting.append(place if place.is_at_hand else Place(place.path, raw, True, True, True, True))
+                else:
+                    entries.append(RawChange(pack(place.path), raw))
+            elif not (place.is_wanted and place.is_behind and raw):
                 stack += _below(place, raw, wanted, last)
-            elif waiting:  # what lies before it is not read yet
-                waiting.append(place if is_at_hand else Place(path, raw, True, True, True, True))
+            elif raw[0] in _LEAF_WITH_VALUE and waiting:  # nothing below it is to be asked for
+                waiting.append(place if place.is_at_hand else Place(place.path, raw, False, True, True, True))
             else:
-                entries.append(RawChange(pack(path), raw))
+                read_whole = _leaf(place.path, raw, entries) if raw[0] in LEAF else _children(place.path, raw)
+                stack += _below(place, raw, wanted, last) if read_whole is None else read_whole
         stack.extend(reversed(waiting))
         if entries or wants:
             sent = yield Found(entries, list(wants.values()))
@@ -96,6 +109,33 @@ def walk(
                     raise MissingNode(
                         f"node 0x{name.hex()} at path {wants[name].path.hex()[1::2] or 'root'} is missing"
                     )
+
+
+def _leaf(path: bytes, raw: bytes, entries: list[RawChange]) -> Collection[Place] | None:
+    """A leaf that is wanted: the value behind its hash if it has one, else it is a key that is done."""
+    found = leaf(path, raw)
+    if found is None:
+        return None
+    key, value, is_hashed = found
+    if is_hashed:
+        return (Place(nibbles(key), value, True, False, True, True),)
+    entries.append(RawChange(key, value))
+    return ()
+
+
+def _children(path: bytes, raw: bytes) -> list[Place] | None:
+    """All children of a branch that is wanted with all below it, the first one last."""
+    read = branch(raw) if raw[0] in BRANCH else None
+    if read is None:
+        return None
+    size, at, slots, fields = read
+    path = branch_path(path, raw, size, at)
+    is_inline = fields.size // len(slots) <= HASH_LENGTH
+    children = fields.unpack_from(raw, at)
+    return [
+        Place(path + NIBBLE[slots[at]], children[at], False, is_inline, True, True)
+        for at in range(len(slots) - 1, -1, -1)
+    ]
 
 
 def _below(place: Place, raw: bytes, wanted: Sequence[bytes], last: bytes | None) -> list[Place]:
