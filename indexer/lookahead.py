@@ -9,8 +9,9 @@ blocks is then asked for by itself, and meets the errors in its own place.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate, pairwise
 
 import anyio
@@ -34,6 +35,8 @@ MESSAGE_BYTES = 8 << 20
 """About what one answer may have, by the size of those before; a node's limit is 15 MiB."""
 KEY_BYTES = 1500.0
 """What is taken for a key's part of an answer before the first was seen: five nodes of its own, in hex."""
+KEYS_AT_ONCE = 500
+"""Of one block for which somebody waits, in a message: a node is done with so many within some milliseconds."""
 RUNS_AHEAD_MAX = 8
 RUNS_KEPT = RUNS_AHEAD_MAX + 2
 """The one that is worked on, those ahead of it, and one to spare: blocks are asked for in order."""
@@ -142,26 +145,25 @@ class Lookahead:
     async def prepare(self, headers: Sequence[Header], parent: Header | None) -> float:
         """Ask for what blocks that follow one another will probably need; gives the number of messages.
 
-        ``parent`` is the parent of the first. Raises ``NodeError`` and ``ProofError`` as a proof does.
+        ``parent`` is the parent of the first. Raises ``NodeError`` and ``ProofError`` as a proof does, or a bundle.
         """
         if self._prediction is None:
             return 0.0
         states = [*([parent] if parent is not None else []), *headers]
         unread = [state for state in states if self._cache.get(state.state_root) is None]
+        if len(headers) == 1:
+            return await self._at_once(headers[0], parent, unread)
         messages = 0.0
         if unread:
             messages += await self._ask([(self._first_keys, state) for state in unread])
-        often = [*self._prefixes, *self._prediction.often()]
+        often = {*self._prefixes, *self._prediction.often()}
         wanted: dict[bytes, set[bytes]] = {state.ref.hash: set(often) for state in headers}
         if parent is not None:
             wanted[parent.ref.hash] = set(often) if parent in unread else set()
-        before = parent
-        for header in headers:
-            named = [] if before is None else self._named(header, before)
+        for before, header in pairwise(states):
+            named = self._named(header, before)
             wanted[header.ref.hash].update(named)
-            if before is not None:
-                wanted[before.ref.hash].update(named)
-            before = header
+            wanted[before.ref.hash].update(set(named) - often)
         asked = [(sorted(keys), state) for state in states if (keys := wanted[state.ref.hash])]
         while asked:
             room = MESSAGE_BYTES / self._key_bytes
@@ -169,6 +171,31 @@ class Lookahead:
             at_once = max(1, bisect_right(sizes, room))
             messages += await self._ask(asked[:at_once], measured=True)
             asked = asked[at_once:]
+        return messages
+
+    async def _at_once(self, header: Header, parent: Header | None, unread: Sequence[Header]) -> float:
+        """One block, for which somebody waits: all is asked for as soon as it is known, and in parts, so that the
+        node is at work while the events and the first answers are read."""
+        assert self._prediction is not None
+        often = {*self._prefixes, *self._prediction.often()}
+        messages = 0.0
+        async with anyio.create_task_group() as group:
+
+            def begin(keys: Collection[bytes], state: Header) -> int:
+                ordered = sorted(keys)
+                parts = [ordered[at : at + KEYS_AT_ONCE] for at in range(0, len(ordered), KEYS_AT_ONCE)]
+                for part in parts:
+                    group.start_soon(partial(self._ask, [(part, state)], measured=True))
+                return len(parts)
+
+            messages += begin(often, header)
+            if parent is not None and parent in unread:
+                messages += begin(often, parent)
+            if unread:
+                messages += await self._ask([(self._first_keys, state) for state in unread])
+            named = () if parent is None else self._named(header, parent)
+            for state in (header, parent) if parent is not None else ():
+                messages += begin(set(named) - often, state)
         return messages
 
     async def _ask(self, asked: Sequence[tuple[Sequence[bytes], Header]], *, measured: bool = False) -> float:

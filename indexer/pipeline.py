@@ -17,6 +17,7 @@ from functools import partial
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 import structlog
 from anyio.abc import TaskGroup
@@ -199,13 +200,9 @@ class Pipeline:
         unit = "nodes" if self._fallback is None else "entries"
         with whole_state(number, unit, is_shown=bootstrap) as progress, metrics.step("capture"):
             if self._fallback is not None:
+                known_runtime = self._runtimes.known
                 captured = await self._fallback.capture(
-                    header,
-                    parent,
-                    grandparent,
-                    scan=bootstrap,
-                    runtime_of=self._runtimes.known,
-                    progress=progress,
+                    header, parent, grandparent, scan=bootstrap, runtime_of=known_runtime, progress=progress
                 )
                 return await self._build(captured, (parent or header).ref.hash)
             if bootstrap and not self._plan.proves:  # what is proven anew is written with the blocks after it
@@ -268,7 +265,7 @@ class Pipeline:
             last_type = partial(self._runtimes.last_type, number=ref.number)
             decoded = decode(captured, runtime, self._tracked.item_of, last_type, progressed)
         if captured.proven and not captured.bootstrap:
-            self._prediction.learn(ref.hash, decoded.changes, decoded.block.events)
+            self._prediction.saw(ref.hash, decoded.changes, decoded.block.events)
         for item in decoded.untyped - self._warned:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
@@ -374,6 +371,8 @@ class Pipeline:
             await self._finality.settle(ready[-1].ref)
         if self._scans is not None:
             await self._scans.committed(ready, self._group)
+        while self._prediction.learn():  # last, so that no block waits for it
+            await anyio.lowlevel.checkpoint()
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
         metrics, last = self._metrics, ready[-1]

@@ -9,12 +9,13 @@ right and costs bytes where it is not. Pure.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from indexer.model import Change, EventRecord, ItemRef
-from indexer.scale import EncodeError, Runtime, twox128
+from indexer.scale import EncodeError, Runtime, StorageItem, twox128
 from indexer.trie import nibbles, pack
 
 KEYS_KNOWN = 60_000
@@ -28,6 +29,8 @@ FADE = 0.9
 """What a block weighs against the next one, when it is told how often a key changes."""
 LIST_MAX = 64
 """Elements of a list in an event that are looked at."""
+UNLEARNT_MAX = 256
+"""Blocks kept until there is time to learn from them: all of a transaction, mostly; the oldest is forgotten."""
 LEARNED_PER_ITEM = 12
 """Changes of one item nobody predicted that are looked for among the events of a block."""
 LEARNING_BLOCKS, LEARNING_EVERY = 64, 8
@@ -43,6 +46,7 @@ _SHORTEST_PATH = 66
 _Path: TypeAlias = "tuple[str | int, ...]"
 _Part: TypeAlias = "bytes | int"
 _Kind: TypeAlias = "tuple[str, str]"
+_Seen: TypeAlias = "tuple[bytes, Mapping[ItemRef, Sequence[Change]], Sequence[EventRecord]]"
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class Prediction:
         self._rules: dict[_Kind, dict[tuple[ItemRef, tuple[_Path, ...]], _Rule]] = {}
         self._named: dict[bytes, dict[bytes, _Rule]] = {}
         self._prefixes: dict[ItemRef, bytes] = {}
+        self._unlearnt = deque[_Seen](maxlen=UNLEARNT_MAX)
 
     def often(self) -> list[bytes]:
         """Keys to ask for in every block."""
@@ -92,22 +97,31 @@ class Prediction:
         return keys
 
     def named(self, block_hash: bytes, events: Iterable[EventRecord], runtime: Runtime) -> list[bytes]:
-        """Keys that the events of a block name; ``learn`` is told of the block by its hash later."""
+        """Keys that the events of a block name; ``saw`` is told of the block by its hash later."""
         found: dict[bytes, _Rule] = {}
-        built: set[tuple[ItemRef, tuple[_Part, ...]]] = set()
+        items: dict[ItemRef, tuple[StorageItem | None, set[tuple[_Part, ...]]]] = {}
         for event in events:
             rules = self._rules.get((event.pallet, event.name))
             if not rules:
                 continue
-            leaves = _leaves(event.fields)
+            leaves: dict[_Path, list[_Part]] = {}
             for rule in rules.values():
-                kind = runtime.item(rule.item) if rule.is_useful else None
+                if not rule.is_useful:
+                    continue
+                if rule.item not in items:
+                    items[rule.item] = runtime.item(rule.item), set()
+                kind, built = items[rule.item]
                 if kind is None:
                     continue
-                for parts in _aligned([leaves.get(path, ()) for path in rule.paths]):
-                    if (rule.item, parts) in built or len(found) >= NAMED_MAX:
+                columns = []
+                for path in rule.paths:
+                    if path not in leaves:
+                        leaves[path] = _at(event.fields, path)
+                    columns.append(leaves[path])
+                for parts in _aligned(columns):
+                    if parts in built or len(found) >= NAMED_MAX:
                         continue
-                    built.add((rule.item, parts))
+                    built.add(parts)
                     try:
                         found.setdefault(kind.key(*parts), rule)
                     except EncodeError:
@@ -128,10 +142,26 @@ class Prediction:
             at += 1
         return found
 
-    def learn(
+    def saw(
         self, block_hash: bytes, changes: Mapping[ItemRef, Sequence[Change]], events: Sequence[EventRecord]
     ) -> None:
-        """Take in what changed in a block."""
+        """Keep what changed in a block until there is time to ``learn`` from it."""
+        self._unlearnt.append((block_hash, changes, events))
+
+    def learn(self) -> bool:
+        """Take in the first of the blocks that were seen, and give whether there was one.
+
+        It costs as much as decoding a block does: best done while nobody waits for one.
+        """
+        if not self._unlearnt:
+            return False
+        self._take_in(*self._unlearnt.popleft())
+        self.often()
+        return True
+
+    def _take_in(
+        self, block_hash: bytes, changes: Mapping[ItemRef, Sequence[Change]], events: Sequence[EventRecord]
+    ) -> None:
         named = self._named.pop(block_hash, {})
         often = set(self._often[1])
         missed: list[Change] = []
@@ -229,9 +259,24 @@ def _walk(value: object, path: _Path) -> Iterator[tuple[_Path, _Part]]:
             yield from _walk(inner, (*path, "*"))
 
 
-def _aligned(columns: Sequence[Sequence[_Part]]) -> Iterator[tuple[_Part, ...]]:
+def _at(fields: object, path: _Path) -> list[_Part]:
+    """What ``_leaves`` finds at one place, and nothing else of an event: far fewer are asked for than there are."""
+    values: list[Any] = [fields]
+    for step in path:
+        if step == "*":
+            values = [inner for value in values if type(value) is list for inner in value[:LIST_MAX]]
+        elif isinstance(step, str):
+            values = [value[step] for value in values if type(value) is dict and step in value]
+        else:
+            values = [value[step] for value in values if type(value) is tuple and step < min(len(value), LIST_MAX)]
+    return [value for value in values if _is_part(value)]
+
+
+def _aligned(columns: Sequence[list[_Part]]) -> Iterable[tuple[_Part, ...]]:
     """Tuples of one value of each column: those of lists side by side, single ones with each."""
     length = max(map(len, columns))
+    if length == 1 == min(map(len, columns)):
+        return (tuple([column[0] for column in columns]),)
     if all(len(column) in (1, length) for column in columns):
-        for at in range(length):
-            yield tuple(column[at if len(column) > 1 else 0] for column in columns)
+        return zip(*(column if len(column) == length else column * length for column in columns), strict=True)
+    return ()

@@ -118,7 +118,8 @@ async def read(
             if one.code_hash not in runtimes:
                 runtimes[one.code_hash] = Runtime.from_metadata(await metadata_at(node, parent.ref.hash))
             typed = decode(one, runtimes[one.code_hash], TRACKED.item_of, lambda _: None)
-            prediction.learn(header.ref.hash, typed.changes, typed.block.events)
+            prediction.saw(header.ref.hash, typed.changes, typed.block.events)
+            assert prediction.learn()
             found[number] = one
 
     async with anyio.create_task_group() as group:
@@ -342,6 +343,35 @@ async def test_the_first_states_asked_for_are_no_more_than_their_keys_let_one_me
         await ahead.prepare(headers[1:], headers[0])
     assert lengths[before : before + 2] == [8, 2], "one of each goes first, to see whether the node has the state"
     assert sorted(lengths[before + 2 :]) == lengths[before + 2 :], "more go in one once their size is known"
+
+
+async def test_what_changes_often_is_asked_for_beside_the_events_of_a_block_somebody_waits_for_and_in_parts(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is given all keys at once is at work for so long, and nobody reads what it has found meanwhile."""
+    monkeypatch.setattr("indexer.lookahead.KEYS_AT_ONCE", 100)
+    asked: list[int] = []
+    at_once: list[int] = []
+
+    async def told(method: str, params: Any, result: Any) -> Any:
+        if method == "state_getReadProof":
+            asked.append(len(params[0]))
+            await anyio.sleep(0.05)
+            at_once.append(endpoint.gate._inside)
+        return result
+
+    async with Batching(chain, tamper=told) as good, open_node([good.url]) as node:
+        endpoint = node._pool.endpoints[0]
+        parent, header = await node.headers([14, 15])
+        cache = NodeCache(1 << 26)
+        ahead = Lookahead(node, cache, TRACKED, Guessing(), lambda _: None, 1)
+        messages = await ahead.prepare([header], parent)
+        parts = -(-len({*Guessing().often(), *TRACKED.item_of}) // 100)
+        assert at_once[0] == 1 + 2 * parts > 10, "what the events are read from, and the parts of both states"
+        assert max(asked) == 100
+        assert messages == at_once[0]
+        assert cache.get(header.state_root) is not None
+        assert cache.get(parent.state_root) is not None
 
 
 @pytest.mark.parametrize("guess", ["wrong", "undecodable", "no runtime"])
