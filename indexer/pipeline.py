@@ -12,6 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -266,6 +267,8 @@ class Pipeline:
             decoded = decode(captured, runtime, self._tracked.item_of, last_type, progressed)
         if captured.proven and not captured.bootstrap:
             self._prediction.saw(ref.hash, decoded.changes, decoded.block.events)
+            if ref.number < self._heads.target:  # nobody waits for this one, and those after it gain
+                self._prediction.learn()
         for item in decoded.untyped - self._warned:
             self._warned.add(item)
             log.warning("item_without_type", item=str(item), block=ref.number, consequence="block is not complete")
@@ -303,7 +306,8 @@ class Pipeline:
                 if problem is None and ticket.rows is not None:
                     ready.append(ticket.rows)
                 if not waiting:
-                    waiting.extend(_at_once(order))
+                    with suppress(anyio.WouldBlock, anyio.EndOfStream):
+                        waiting.append(order.receive_nowait())
             await self._commit(ready)
             if problem is not None:
                 raise problem
@@ -372,6 +376,7 @@ class Pipeline:
         if self._scans is not None:
             await self._scans.committed(ready, self._group)
         while self._prediction.learn():  # last, so that no block waits for it
+            self._prediction.often()  # made now, and not when the next block has come
             await anyio.lowlevel.checkpoint()
 
     def _measure(self, ready: Sequence[BlockRows], written: Mapping[str, int]) -> None:
@@ -389,11 +394,3 @@ class Pipeline:
                 seen_s = self._heads.seen_s.pop(block.ref.number, None)
                 if seen_s is not None:
                     metrics.head_to_commit_seconds.observe(time.monotonic() - seen_s)
-
-
-def _at_once(order: MemoryObjectReceiveStream[_Ticket]) -> list[_Ticket]:
-    """The next ticket, if the planner has sent one already."""
-    try:
-        return [order.receive_nowait()]
-    except (anyio.WouldBlock, anyio.EndOfStream):
-        return []

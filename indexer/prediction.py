@@ -156,7 +156,6 @@ class Prediction:
         if not self._unlearnt:
             return False
         self._take_in(*self._unlearnt.popleft())
-        self.often()
         return True
 
     def _take_in(
